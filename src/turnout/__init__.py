@@ -1,0 +1,1 @@
+"""File-based API routes for Python."""
