@@ -1,0 +1,123 @@
+"""How soon a server answers, and what `import turnout` costs.
+
+Run:     python -m benchmarks.start                          (about 10 s)
+         python -m benchmarks.start --only turnout,raw,fastify --times 20
+Prints:  1. milliseconds from process start to the first answer to GET /api/hello, asked every 2 ms: median, min, max;
+         2. milliseconds of `import turnout` over bare Python, by the clock (two processes compared) and by the sum
+            of -X importtime, and the third-party packages that were imported.
+         Files are in the page cache and bytecode is compiled: this is a restart, not the first start after a deploy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from .contenders import Setup, pick_setups
+from .environments import ENVS, HERE
+from .processes import cores, free_port, run_measurement, serving
+from .report import command_line, load_average, to_text, write_page
+from .workloads import HELLO, Call, check_answer
+
+HELLO_CALL = Call("/api/hello")
+IMPORT_LINE = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)")
+
+
+def first_answer_ms(name: str, setup: Setup) -> float:
+    """Start a server, wait for its first right answer, and end it."""
+    port = free_port()
+    log = ENVS / "logs" / f"start-{name}.log"
+    began = time.monotonic()
+    with serving(name, setup.command(port), port=port, log=log, cwd=setup.cwd, env=setup.env) as server:
+        answer = server.wait(HELLO_CALL, timeout_s=20)
+        took_ms = (time.monotonic() - began) * 1000
+    check_answer(HELLO_CALL, answer, 200, HELLO)
+    return took_ms
+
+
+def python_ms(code: str) -> float:
+    """Milliseconds of one `python -c code`, on the servers' core."""
+    began = time.monotonic()
+    subprocess.run(["taskset", "-c", str(cores()[0]), sys.executable, "-c", code], check=True)
+    return (time.monotonic() - began) * 1000
+
+
+def import_times(code: str) -> dict[str, int]:
+    """Microseconds of its own that each imported module took."""
+    command = [sys.executable, "-X", "importtime", "-c", code]
+    return parse_importtime(subprocess.run(command, capture_output=True, text=True, check=True).stderr)
+
+
+def parse_importtime(text: str) -> dict[str, int]:
+    """Module to microseconds of its own, from the report of -X importtime."""
+    return {name: int(own) for own, name in IMPORT_LINE.findall(text)}
+
+
+def third_party(modules: Sequence[str]) -> list[str]:
+    """The packages among *modules* that are neither Turnout nor the standard library."""
+    return sorted({name.partition(".")[0] for name in modules} - set(sys.stdlib_module_names) - {"turnout"})
+
+
+def spread(name: str, values: Sequence[float]) -> list[str]:
+    """A row: median, min, max."""
+    return [name, *(f"{figure:.1f}" for figure in (statistics.median(values), min(values), max(values)))]
+
+
+def start_table(setups: dict[str, Setup], times: int) -> list[list[str]]:
+    """First answers, contenders in turn, after one start of each that does not count."""
+    took: dict[str, list[float]] = {name: [] for name in setups}
+    for _ in range(times + 1):
+        for name, setup in setups.items():
+            took[name].append(first_answer_ms(name, setup))
+    return [["start to first answer, ms", "median", "min", "max"], *(spread(name, ms[1:]) for name, ms in took.items())]
+
+
+def import_table(times: int) -> tuple[list[list[str]], list[str]]:
+    """What `import turnout` costs over bare Python, and the third-party packages it imports."""
+    by_clock = [python_ms("import turnout") - python_ms("pass") for _ in range(times)]
+    bare = import_times("pass").keys()
+    by_sum, modules = [], set[str]()
+    for _ in range(times):
+        own = {name: us for name, us in import_times("import turnout").items() if name not in bare}
+        by_sum.append(sum(own.values()) / 1000)
+        modules |= own.keys()
+    rows = [
+        ["import turnout over bare Python, ms", "median", "min", "max"],
+        spread("by the clock", by_clock),
+        spread("by -X importtime", by_sum),
+    ]
+    return rows, third_party(sorted(modules))
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure, print and write the page."""
+    before, setups = load_average(), pick_setups(args.only)
+    starts = start_table(setups, args.times)
+    imports, packages = import_table(args.times)
+    third = ", ".join(packages) or "none"
+    print(f"{to_text(starts)}\n\n{to_text(imports)}\nthird-party packages imported: {third}")
+    facts = {
+        "Command": command_line("benchmarks.start"),
+        "Load average before the run": before,
+        "Third-party packages imported by `import turnout`": third,
+    }
+    tables = {"Start to first answer": starts, "import turnout": imports}
+    page = write_page(HERE / "results", "start and import", facts | {n: s.versions for n, s in setups.items()}, tables)
+    print(f"written to {page.relative_to(HERE.parent)}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status as for python -m benchmarks."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.start")
+    parser.add_argument("--only", default="turnout", metavar="NAME,...", help="contenders (default turnout)")
+    parser.add_argument("--times", type=int, default=10, metavar="N", help="starts and imports (default 10)")
+    return run_measurement(run, parser.parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
