@@ -297,7 +297,7 @@ def public_env(source: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 secret_values: set[str] = set()
-"""The value of every ``Secret`` made in this process; ``log.configure`` keeps them out of the log."""
+"""The values of the first 256 secrets made in this process; ``log.configure`` keeps them out of the log."""
 
 
 class Secret:
@@ -310,7 +310,8 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self._value = value
-        secret_values.add(value)
+        if len(secret_values) < 256:  # settings come first; a Secret made per request must not fill the memory
+            secret_values.add(value)
 
     def reveal(self) -> str:
         """The text itself; call it where the text is used and not before."""
