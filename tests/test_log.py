@@ -173,7 +173,7 @@ def test_configuring_twice_logs_once():
 
 
 NAMES = """password passwd db_password client_secret token access_token csrfToken authorization proxy-authorization
-    cookie set-cookie api_key apikey api-key X-Api-Key card card_number otp otp_code signature stripe-signature""".split()  # noqa: SIM905 - a list literal would be longer
+    cookie set-cookie api_key apikey api-key X-Api-Key card card_number otp otp_code signature stripe-signature""".split()  # noqa: SIM905
 FORMS = [
     "{name}={value}",
     "{name}: {value}",

@@ -1,0 +1,287 @@
+"""The project's settings: ``[tool.turnout]`` in its ``pyproject.toml``, typed and strict.
+
+An unknown key or a wrong type stops the start, with file, line and the nearest known key: a
+setting that is quietly ignored is a limit that nobody has. What differs from machine to machine
+comes from the environment and wins over the file: ``PORT``, ``HOST``, ``WEB_CONCURRENCY`` and
+``DATABASE_URL``. Secrets are never read from this file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from .env import Mode
+from .errors import ConfigError
+
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+FILE = "pyproject.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """``[tool.turnout.server]``: the address, and the times and limits of the native server.
+
+    Times end in ``_s`` and are seconds; what each is for stands in the security page.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int | None = None  # as many as there are CPUs, two at least
+    access_log: bool = False
+    header_timeout_s: float = 10
+    keep_alive_s: float = 75
+    body_grace_s: float = 10
+    body_bytes_per_s: int = 1024
+    max_duration_s: float = 30
+    stream_idle_s: float = 60
+    write_stall_s: float = 30
+    max_header_bytes: int = 32_768
+    max_headers: int = 100
+    max_path_bytes: int = 2048
+    max_query_bytes: int = 8192
+    max_connections: int = 10_000
+    max_in_flight: int = 256
+    max_streams: int = 1000
+    drain_delay_s: float = 1
+    drain_s: float = 30
+    heartbeat_s: float = 1
+    silence_s: float = 30
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsConfig:
+    """``[tool.turnout.limits]``: the most that one request may bring."""
+
+    json_bytes: int = 1_000_000
+    form_bytes: int = 2_000_000
+    file_bytes: int = 10_000_000
+    body_bytes: int = 16_000_000
+    max_parts: int = 1000
+    max_fields: int = 1000
+    max_query_fields: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """``[tool.turnout]`` of one project.
+
+    Attributes:
+        root: The project's folder, absolute.
+        mode: What it was read for.
+        database_url: ``DATABASE_URL``, or the path of ``app.db`` in the data folder.
+        trailing_slash: True where ``/x/`` is the canonical form and ``/x`` redirects.
+        sync_threads: How many ``def`` handlers may run at once.
+    """
+
+    root: Path
+    mode: Mode
+    database_url: str
+    allowed_hosts: list[str] = field(default_factory=list)
+    trusted_proxies: list[str] = field(default_factory=list)
+    origin: str | None = None
+    trailing_slash: bool = False
+    sync_threads: int = 40
+    app_dir: str = "app"
+    public_dir: str = "public"
+    migrations_dir: str = "migrations"
+    data_dir: str = "data"
+    server: ServerConfig = field(default_factory=ServerConfig)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+
+
+_NOT_IN_THE_FILE = frozenset(("root", "mode", "database_url", "server", "limits"))
+_TOP = "tool.turnout"
+_MAY_BE_ZERO = frozenset(("port", "drain_delay_s", "drain_s", "body_grace_s", "keep_alive_s"))
+_FROM_ENVIRONMENT = {"port": "PORT", "host": "HOST", "workers": "WEB_CONCURRENCY"}
+
+
+def load_config(root: Path, mode: Mode, values: Mapping[str, str]) -> Config:
+    """Read the settings of the project in *root*; a missing file means all defaults.
+
+    Args:
+        root: The project's folder.
+        mode: Production demands ``allowed_hosts``; elsewhere this machine's names are the default.
+        values: The environment, as ``env.load_env`` gives it.
+
+    Raises:
+        ConfigError: lists everything that is unknown, of a wrong type or out of range.
+    """
+    root = root.absolute()
+    reader = _Reader(root / FILE)
+    tables = reader.table(reader.data, "tool", "").get("turnout", {})
+    top = reader.table({"turnout": tables}, "turnout", "tool")
+    server = reader.table(top, "server", _TOP)
+    given = reader.fields(Config, top, _TOP, skip=_NOT_IN_THE_FILE, also=("server", "limits"))
+    limits = reader.fields(LimitsConfig, reader.table(top, "limits", _TOP), f"{_TOP}.limits")
+    serving = reader.fields(ServerConfig, server, f"{_TOP}.server") | reader.environment(values)
+    if not given.get("allowed_hosts"):
+        if mode == "production":
+            reader.missing_hosts()
+        given["allowed_hosts"] = list(LOCAL_HOSTS)
+    reader.raise_problems()
+    database = values.get("DATABASE_URL") or str(root / given.get("data_dir", "data") / "app.db")
+    return Config(
+        root=root,
+        mode=mode,
+        database_url=database,
+        server=ServerConfig(**serving),
+        limits=LimitsConfig(**limits),
+        **given,
+    )
+
+
+class _Reader:
+    """Reads tables of one file and collects what is wrong with them."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.problems: list[tuple[int | None, str, str | None]] = []
+        self.text, self.data = self._load()
+
+    def _load(self) -> tuple[str, dict[str, Any]]:
+        import tomllib
+
+        try:
+            text = self.file.read_bytes().decode()
+            return text, tomllib.loads(text.replace("\r\n", "\n"))
+        except FileNotFoundError:
+            return "", {}
+        except UnicodeDecodeError as exc:
+            raise ConfigError("this file is not UTF-8", file=self.file, cure="save it as UTF-8") from exc
+        except OSError as exc:
+            raise ConfigError(f"cannot read this file: {exc.strerror}", file=self.file) from exc
+        except tomllib.TOMLDecodeError as exc:
+            at = re.search(r"\(at line (\d+)", str(exc))
+            # At the end of the document no line is given; the mistake is an open bracket or quote before it.
+            line = int(at[1]) if at else text.count("\n") + 1
+            raise ConfigError(
+                f"this is not TOML: {exc}", file=self.file, line=line, cure="see https://toml.io"
+            ) from exc
+
+    def table(self, parent: dict[str, Any], name: str, section: str) -> dict[str, Any]:
+        value = parent.get(name, {})
+        if isinstance(value, dict):
+            return value
+        self.problem(section, name, f"{name} must be a table", f"write [{section}.{name}]")
+        return {}
+
+    def problem(self, section: str, key: str, message: str, cure: str | None = None) -> None:
+        self.problems.append((self.line(section, key), message, cure))
+
+    def line(self, section: str, key: str) -> int | None:
+        """The line of *key* in ``[section]``, found by its text; None for the rarer spellings."""
+        current = ""
+        for number, line in enumerate(self.text.splitlines(), 1):
+            if header := re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", line):
+                current = re.sub(r"[\s\"']", "", header[1])
+                if current == f"{section}.{key}":
+                    return number
+            elif current == section and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
+                return number
+        return None
+
+    def fields(
+        self,
+        kind: type[Any],
+        table: dict[str, Any],
+        section: str,
+        skip: frozenset[str] = frozenset(),
+        also: tuple[str, ...] = (),
+    ) -> dict[str, Any]:
+        """The entries of *table* that are fields of *kind*, checked; the others are problems."""
+        hints = get_type_hints(kind)
+        known = [each.name for each in fields(kind) if each.name not in skip]
+        read: dict[str, Any] = {}
+        for key, value in table.items():
+            if key in also:
+                continue
+            if key not in known:
+                self._unknown(section, key, [*known, *also])
+            elif (wrong := _wrong(key, value, hints[key])) is not None:
+                self.problem(section, key, f"{key} must be {wrong}, not {value!r}")
+            else:
+                read[key] = value
+        return read
+
+    def _unknown(self, section: str, key: str, known: list[str]) -> None:
+        from difflib import get_close_matches
+
+        near = get_close_matches(key, known, 1, 0.5)
+        cure = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}"
+        if key == "database_url":
+            cure = "set DATABASE_URL in .env or where the server is started; it may hold a password"
+        self.problem(section, key, f"{key} is no setting of [{section}]", cure)
+
+    def environment(self, values: Mapping[str, str]) -> dict[str, Any]:
+        read: dict[str, Any] = {}
+        for key, name in _FROM_ENVIRONMENT.items():
+            text = values.get(name)
+            if not text:
+                continue
+            value: str | int = int(text) if key != "host" and text.isdecimal() and len(text) < 10 else text
+            hint: Any = str if key == "host" else int
+            if (wrong := _wrong(key, value, hint)) is not None:
+                self.problems.append((None, f"{name} in the environment must be {wrong}, not {text!r}", None))
+            else:
+                read[key] = value
+        return read
+
+    def missing_hosts(self) -> None:
+        self.problem(
+            _TOP,
+            "allowed_hosts",
+            "allowed_hosts is missing, and production answers only to hosts that it names",
+            f'add allowed_hosts = ["example.com"] under [{_TOP}] ("localhost" to try production on this machine)',
+        )
+
+    def raise_problems(self) -> None:
+        if not self.problems:
+            return
+        # In file order, so that the place named first is the first place to go to.
+        ordered = sorted(self.problems, key=lambda problem: problem[0] or 0)
+        line, message, cure = next((each for each in ordered if each[0]), ordered[0])
+        if len(ordered) > 1:
+            message = f"{len(ordered)} settings are wrong:"
+            for at, what, how in ordered:
+                message += f"\n    {f'line {at}: ' if at else ''}{what}{f' ({how})' if how else ''}"
+            cure = "mend each of them"
+        raise ConfigError(message, file=self.file, line=line, cure=cure)
+
+
+_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def _wrong(key: str, value: Any, hint: Any) -> str | None:
+    """What *value* should have been, or None where it is right."""
+    if get_origin(hint) is UnionType:
+        hint = next(each for each in get_args(hint) if each is not NoneType)
+    if get_origin(hint) is list:
+        right = isinstance(value, list) and all(isinstance(item, str) and item for item in value)
+        return None if right else 'a list of texts such as ["example.com"]'
+    accepted = (int, float) if hint is float else (hint,)
+    if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
+        return _WORDS[hint]
+    if isinstance(value, str):
+        return _wrong_text(key, value)
+    if key == "port":
+        return None if 0 <= value <= 65535 else "from 0 to 65535"
+    if hint is bool:
+        return None
+    least = 0 if key in _MAY_BE_ZERO else 1 if hint is int else 0.001
+    # NaN compares false with everything, so the question is asked the right way round.
+    return None if least <= value < 1e12 else f"{least} or more"
+
+
+def _wrong_text(key: str, value: str) -> str | None:
+    if not value:
+        return "a text that is not empty"
+    if key == "origin" and not re.fullmatch(r"https?://[^\s/?#@\\]+", value):
+        return 'a scheme and a host such as "https://example.com"'
+    if key.endswith("_dir") and (value.startswith(("/", "\\", "~")) or ".." in re.split(r"[\\/]", value)):
+        return "a folder inside the project"
+    return None
