@@ -34,9 +34,7 @@ def refusal(app: Path, public: Path | None = None) -> ConfigError:
 
 
 def test_route_py_serves_the_url_of_its_folder(tmp_path):
-    app = write(
-        tmp_path, "app/route.py", "app/api/posts/route.py", "app/rss.xml/route.py", "app/.well-known/x/route.py"
-    )
+    app = write(tmp_path, "app/route.py", "app/api/posts/route.py", "app/rss.xml/route.py", "app/.x/y/route.py")
 
     assert patterns(app) == ["/", "/.x/y", "/api/posts", "/rss.xml"]
 
