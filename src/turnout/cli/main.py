@@ -1,0 +1,93 @@
+"""``turnout``: finds the command that was typed, imports that one file and runs it.
+
+Exit codes: 0 done, 1 the answer is no (problems found, a request failed), 2 wrong usage, 3 the
+project cannot start, 130 interrupted. An error says what, where and the cure on standard error;
+with ``--json`` it is an object on standard output.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from ..errors import ConfigError
+
+COMMANDS = {
+    "new": "create a small project",
+    "dev": "serve while you work: reloads on save, shows errors",
+    "start": "serve in production",
+    "routes": "list the routes",
+    "check": "look for problems without starting",
+    "call": "make one request without a server",
+    "db": "migrate the database: new, migrate, status, reset",
+}
+
+FAILED, USAGE, CANNOT_START, INTERRUPTED = 1, 2, 3, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; the exit status is the result."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if words[0] in ("-V", "--version"):
+        from importlib.metadata import version
+
+        print(f"turnout {version('turnout')}")
+        return 0
+    name = words.pop(0)
+    if name not in COMMANDS:
+        return _unknown(name)
+    return _run(name, words)
+
+
+def overview() -> str:
+    """What ``turnout --help`` prints."""
+    lines = [f"  {name:<8} {summary}" for name, summary in COMMANDS.items()]
+    return "\n".join(
+        [
+            "Turnout serves a folder of files as an API.",
+            "",
+            "usage: turnout COMMAND [options]",
+            "",
+            *lines,
+            "",
+            "turnout COMMAND --help says more. A first project: turnout new blog && cd blog && turnout dev",
+        ]
+    )
+
+
+def _unknown(name: str) -> int:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, COMMANDS, 1, 0.5)
+    hint = f"did you mean turnout {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
+    print(f"turnout: there is no command {name!r}; {hint}", file=sys.stderr)
+    return USAGE
+
+
+def _run(name: str, words: list[str]) -> int:
+    import argparse
+    from importlib import import_module
+
+    command = import_module(f".{name}", __package__)
+    parser = argparse.ArgumentParser(prog=f"turnout {name}", description=(command.__doc__ or "").split("\n\n")[0])
+    command.configure(parser)
+    args = parser.parse_args(words)
+    try:
+        status: int = command.run(args)
+        sys.stdout.flush()
+        return status
+    except ConfigError as exc:
+        from .report import report
+
+        report(exc, as_json=getattr(args, "json", False))
+        return CANNOT_START
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        import os
+
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
