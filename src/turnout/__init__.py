@@ -1,1 +1,104 @@
-"""File-based API routes for Python."""
+"""File-based API routes for Python: a folder is a URL, a function is an endpoint.
+
+    # app/api/hello/route.py
+    from turnout import Response
+
+    async def GET(request):
+        return Response.json({"message": "Hello World!"})
+
+What a route needs is imported from here. Names with a cost are loaded when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .context import after, cookies, current_request, headers
+from .env import Secret, Settings, env
+from .errors import (
+    BadRequest,
+    BodyUsed,
+    ConfigError,
+    Conflict,
+    DbError,
+    Forbidden,
+    HTTPError,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    RangeError,
+    ServiceUnavailable,
+    TooManyRequests,
+    TurnoutError,
+    Unauthorized,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
+from .http.headers import Headers
+from .http.request import Request
+from .http.response import Response, redirect
+from .http.url import URL, URLSearchParams
+
+if TYPE_CHECKING:
+    from .adapters.asgi import ASGI
+    from .db import db
+    from .http.form import FormData, UploadFile
+    from .project import load_project
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "ASGI": ".adapters.asgi",
+    "FormData": ".http.form",
+    "UploadFile": ".http.form",
+    "db": ".db",
+    "load_project": ".project",
+}
+
+__all__ = [
+    "ASGI",
+    "URL",
+    "BadRequest",
+    "BodyUsed",
+    "ConfigError",
+    "Conflict",
+    "DbError",
+    "Forbidden",
+    "FormData",
+    "HTTPError",
+    "Headers",
+    "MethodNotAllowed",
+    "NotFound",
+    "PayloadTooLarge",
+    "RangeError",
+    "Request",
+    "Response",
+    "Secret",
+    "ServiceUnavailable",
+    "Settings",
+    "TooManyRequests",
+    "TurnoutError",
+    "URLSearchParams",
+    "Unauthorized",
+    "UnsupportedMediaType",
+    "UploadFile",
+    "ValidationFailed",
+    "after",
+    "cookies",
+    "current_request",
+    "db",
+    "env",
+    "headers",
+    "load_project",
+    "redirect",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _LAZY.get(name)
+    if module is None:
+        raise AttributeError(f"module 'turnout' has no attribute {name!r}")
+    value = getattr(import_module(module, __name__), name)
+    globals()[name] = value
+    return value

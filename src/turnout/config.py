@@ -17,6 +17,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from .env import Mode
 from .errors import ConfigError
+from .http.body import Limits
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 FILE = "pyproject.toml"
@@ -54,19 +55,6 @@ class ServerConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class LimitsConfig:
-    """``[tool.turnout.limits]``: the most that one request may bring."""
-
-    json_bytes: int = 1_000_000
-    form_bytes: int = 2_000_000
-    file_bytes: int = 10_000_000
-    body_bytes: int = 16_000_000
-    max_parts: int = 1000
-    max_fields: int = 1000
-    max_query_fields: int = 1000
-
-
-@dataclass(frozen=True, slots=True)
 class Config:
     """``[tool.turnout]`` of one project.
 
@@ -91,7 +79,7 @@ class Config:
     migrations_dir: str = "migrations"
     data_dir: str = "data"
     server: ServerConfig = field(default_factory=ServerConfig)
-    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    limits: Limits = field(default_factory=Limits)
 
 
 _NOT_IN_THE_FILE = frozenset(("root", "mode", "database_url", "server", "limits"))
@@ -117,7 +105,7 @@ def load_config(root: Path, mode: Mode, values: Mapping[str, str]) -> Config:
     top = reader.table({"turnout": tables}, "turnout", "tool")
     server = reader.table(top, "server", _TOP)
     given = reader.fields(Config, top, _TOP, skip=_NOT_IN_THE_FILE, also=("server", "limits"))
-    limits = reader.fields(LimitsConfig, reader.table(top, "limits", _TOP), f"{_TOP}.limits")
+    limits = reader.fields(Limits, reader.table(top, "limits", _TOP), f"{_TOP}.limits")
     serving = reader.fields(ServerConfig, server, f"{_TOP}.server") | reader.environment(values)
     if not given.get("allowed_hosts"):
         if mode == "production":
@@ -130,7 +118,7 @@ def load_config(root: Path, mode: Mode, values: Mapping[str, str]) -> Config:
         mode=mode,
         database_url=database,
         server=ServerConfig(**serving),
-        limits=LimitsConfig(**limits),
+        limits=Limits(**limits),
         **given,
     )
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 
 class TurnoutError(Exception):
@@ -86,10 +86,10 @@ class HTTPError(TurnoutError):
 
     *detail* is shown to the client. What only the log may see belongs in
     ``raise HTTPError(502, "Upstream failed") from exc``. A subclass may name its own
-    ``default_status`` and ``code`` and then be raised with the detail alone.
+    ``status`` and ``code`` and then be raised with the detail alone.
 
     Args:
-        status: 400 to 599; a subclass's own default_status if left out.
+        status: 400 to 599; a subclass's own status if left out.
         detail: One sentence for the client, or None.
         headers: Extra response fields, such as ``(("retry-after", "5"),)``.
         code: A word for programs, such as ``slug_taken``.
@@ -99,8 +99,8 @@ class HTTPError(TurnoutError):
         ValueError: *status* is not from 400 to 599.
     """
 
-    code: str | None = None
-    default_status: ClassVar[int | None] = None
+    code: str | None = None  # a subclass's own word for clients, such as "slug_taken"
+    status: int = 0  # a subclass's own status; 0 here: HTTPError itself must be given one
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class HTTPError(TurnoutError):
         if isinstance(status, str) and detail is None:
             status, detail = None, status
         if status is None:
-            status = self.default_status
+            status = self.status
         if not isinstance(status, int) or not 400 <= status <= 599:
             raise ValueError(f"HTTPError needs a status from 400 to 599, not {status!r}")
         super().__init__(status, detail)
@@ -126,67 +126,67 @@ class HTTPError(TurnoutError):
 class BadRequest(HTTPError):
     """400: the request itself is malformed."""
 
-    default_status = 400
+    status = 400
 
 
 class Unauthorized(HTTPError):
     """401: nobody is signed in."""
 
-    default_status = 401
+    status = 401
 
 
 class Forbidden(HTTPError):
     """403: signed in, but not allowed."""
 
-    default_status = 403
+    status = 403
 
 
 class NotFound(HTTPError):
     """404: there is no such resource."""
 
-    default_status = 404
+    status = 404
 
 
 class MethodNotAllowed(HTTPError):
     """405: the resource exists, the method does not; carries ``Allow``."""
 
-    default_status = 405
+    status = 405
 
 
 class Conflict(HTTPError):
     """409: the resource is not in a state that allows this."""
 
-    default_status = 409
+    status = 409
 
 
 class PayloadTooLarge(HTTPError):
     """413: the body is over a limit."""
 
-    default_status = 413
+    status = 413
     code = "body_too_large"
 
 
 class UnsupportedMediaType(HTTPError):
     """415: the body is in a type that this route does not read."""
 
-    default_status = 415
+    status = 415
 
 
 class ValidationFailed(HTTPError):
     """422: the body was understood, and does not fit its model."""
 
-    default_status = 422
+    status = 422
     code = "validation_failed"
 
 
 class TooManyRequests(HTTPError):
     """429: over a limit; carries ``Retry-After``."""
 
-    default_status = 429
+    status = 429
     code = "too_many_requests"
 
 
 class ServiceUnavailable(HTTPError):
     """503: not now; carries ``Retry-After`` where known."""
 
-    default_status = 503
+    status = 503

@@ -1,0 +1,233 @@
+"""The same app under any ASGI 3 host: ``uvicorn asgi:app``.
+
+The host parses HTTP and owns header and idle time-outs; body budget, deadline, cancellation
+and everything that shapes an answer are ours, the same as in the native server. WebSockets
+are refused. Source: https://asgi.readthedocs.io/en/latest/specs/www.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping
+from typing import Any
+from urllib.parse import quote
+
+from ..http import guard
+from ..http.fetch import Fetch, within
+from ..http.headers import Headers
+from ..http.request import Request
+from ..http.response import Response, to_bytes
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_UNREAD = 65_536  # body bytes kept while watching for a client that leaves
+_PATH_SAFE = "/-._~!$&'()*+,;=:@"
+
+
+class ASGI:
+    """Serves *app* under an ASGI host.
+
+    Args:
+        app: An App, or anything else with ``fetch``.
+        max_duration_s: Seconds a handler may take, unless its route says otherwise.
+    """
+
+    def __init__(self, app: Fetch, *, max_duration_s: float = 30) -> None:
+        self.app, self.max_duration_s = app, max_duration_s
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000, "reason": "no WebSockets here"})
+        else:
+            inbox = _Inbox(receive)
+            request = _request(scope, inbox)
+            try:
+                await _Watched(self._answer(request, inbox, send), inbox, request)
+            except asyncio.CancelledError:
+                if not inbox.cancelled:
+                    raise
+                task = asyncio.current_task()
+                if task is not None:
+                    task.uncancel()
+
+    async def _answer(self, request: Request, inbox: _Inbox, send: Send) -> None:
+        response = await within(self.app, request, self.max_duration_s)
+        try:
+            await _send(request, response, send, inbox)
+        finally:
+            self.app.sent(request, response)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.app.startup()
+        except Exception as exc:
+            await send({"type": "lifespan.startup.failed", "message": str(exc)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self.app.drain()
+        await self.app.shutdown()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def _request(scope: Any, inbox: _Inbox) -> Request:
+    raw = scope.get("raw_path")
+    # Without raw_path the host has decoded %2F already; quoting again is the best that is left.
+    path = raw.partition(b"?")[0].decode("latin-1") if raw else quote(scope["path"], safe=_PATH_SAFE)
+    query = scope["query_string"]
+    target = f"{path}?{query.decode('latin-1')}" if query else path
+    client = scope.get("client")
+    return Request(
+        scope["method"],
+        target,
+        headers=Headers.from_raw(list(scope["headers"])),
+        read=inbox.read,
+        peer=client[0] if client else None,
+        scheme=scope.get("scheme", "http"),
+    )
+
+
+async def _send(request: Request, response: Response, send: Send, inbox: _Inbox) -> None:
+    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in guard.fields(response)]
+    bodyless = response.status in (204, 304)
+    length = len(response.body) if response.chunks is None else response.content_length
+    if length is not None and not bodyless:
+        # Said by us: a host that is not told sends even a whole body in chunks.
+        pairs.append((b"content-length", str(length).encode()))
+    await send({"type": "http.response.start", "status": response.status, "headers": pairs})
+    headless = bodyless or request.method == "HEAD"
+    if response.chunks is None:
+        await send({"type": "http.response.body", "body": b"" if headless else response.body})
+        return
+    chunks: Any = response.chunks
+    sent = 0
+    try:
+        if not headless:
+            async for item in chunks:
+                piece = to_bytes(item)
+                sent += len(piece)
+                if inbox.gone or (length is not None and sent > length):
+                    raise ValueError(f"the stream gave more than its declared {length} bytes")
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            if length is not None and sent < length:
+                raise ValueError(f"the stream gave {sent} of its declared {length} bytes")
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        close = getattr(chunks, "aclose", None)
+        if close is not None:
+            await close()
+
+
+class _Inbox:
+    """The one reader of ``receive``: body pieces for the handler, and whether the client has left."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._pieces: deque[bytes] = deque()
+        self._size = 0
+        self._ended = False
+        self._taking = False
+        self._news = asyncio.Event()
+        self._watcher: asyncio.Task[None] | None = None
+        self._leave: Callable[[], None] | None = None
+        self.gone = False
+        self.cancelled = False  # by us, because the client left
+
+    async def read(self) -> bytes:
+        """The next piece of the body, ``b""`` at its end."""
+        while not self._pieces:
+            if self._ended:
+                return b""
+            if self.gone:
+                raise ConnectionResetError("the client left before the end of its body")
+            if self._watcher is not None:
+                self._news.clear()
+                await self._news.wait()
+            else:
+                await self._take()
+        piece = self._pieces.popleft()
+        self._size -= len(piece)
+        self._watch_if_wanted()
+        return piece
+
+    async def _take(self) -> None:
+        self._taking = True
+        try:
+            message = await self._receive()
+        finally:
+            self._taking = False
+        if message["type"] == "http.request":
+            piece = message.get("body", b"")
+            if piece:
+                self._pieces.append(piece)
+                self._size += len(piece)
+            self._ended = not message.get("more_body", False)
+        else:
+            self.gone = True
+            if self._leave is not None:
+                self._leave()
+        self._news.set()
+
+    def watch(self, leave: Callable[[], None]) -> None:
+        """From now on call *leave* once when the client goes."""
+        self._leave = leave
+        self._watch_if_wanted()
+
+    def _watch_if_wanted(self) -> None:
+        if self._leave is not None and self._watcher is None and not self._taking and not self.gone:
+            self._watcher = asyncio.get_running_loop().create_task(self._pump())
+
+    async def _pump(self) -> None:
+        try:
+            while not self.gone and self._size < _UNREAD:
+                await self._take()
+        finally:
+            self._watcher = None
+            self._news.set()
+
+    def close(self) -> None:
+        """The answer is out; nobody reads or leaves any more."""
+        self._leave = None
+        if self._watcher is not None:
+            self._watcher.cancel()
+
+
+class _Watched:
+    """Awaits *coro* and, only if it has to wait, watches for its client leaving meanwhile."""
+
+    def __init__(self, coro: Coroutine[Any, Any, None], inbox: _Inbox, request: Request) -> None:
+        self._coro, self._inbox, self._request = coro, inbox, request
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        coro = self._coro
+        try:
+            waiting = coro.send(None)
+        except StopIteration:
+            return
+        task = asyncio.current_task()
+
+        def leave() -> None:
+            self._request.signal.abort()
+            if self._request.cancel_on_disconnect and task is not None:
+                self._inbox.cancelled = True
+                task.cancel()
+
+        self._inbox.watch(leave)
+        try:
+            while True:
+                try:
+                    value = yield waiting
+                except BaseException as exc:
+                    waiting = coro.throw(exc)
+                else:
+                    waiting = coro.send(value)
+        except StopIteration:
+            return
+        finally:
+            self._inbox.close()

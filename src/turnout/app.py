@@ -1,0 +1,370 @@
+"""The app: one value in, one value out. ``await App.fetch(request) -> Response``.
+
+Here the host is accepted, the path made canonical and the route resolved, once, before any
+middleware; on the way back errors become problem responses and cookies become fields. How
+bytes come and go is a door's business, what a route does is its file's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .admission import Admission
+from .context import current
+from .errors import BadRequest, HTTPError, MethodNotAllowed, NotFound
+from .http import guard, problem
+from .http.address import Trust
+from .http.body import Limits
+from .http.guard import AllowedHosts
+from .http.path import join, segments
+from .http.request import Request, RouteInfo
+from .http.response import Response, to_response
+from .middleware import Endpoint
+from .routing.pattern import Pattern
+from .routing.table import Table
+from .threads import Threads
+
+logger = logging.getLogger("turnout.app")
+
+ErrorHandler = Callable[[Exception, Request], Awaitable[Response | None]]
+ErrorPage = Callable[[Exception, Request], str]
+_HSTS = "strict-transport-security"
+
+
+@dataclass(slots=True)
+class Route:
+    """What one ``route.py`` answers with: its methods, each a whole chain composed at load."""
+
+    pattern: Pattern
+    file: Path
+    methods: dict[str, Endpoint]
+    body_limit: int | None = None
+    max_duration: float | None = None
+    cancel_on_disconnect: bool = True
+    probe: bool = False  # answers whatever the Host and however busy
+    plain: bool = field(init=False, default=True)  # nothing above differs from the defaults
+    allow: str = field(init=False, default="")
+    info: RouteInfo = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.plain = self.body_limit is None and self.max_duration is None and self.cancel_on_disconnect
+        self.info = RouteInfo(self.pattern.text, str(self.file))
+        if "GET" in self.methods:
+            self.methods.setdefault("HEAD", self.methods["GET"])
+        self.allow = ", ".join(sorted({*self.methods, "OPTIONS"}))
+        self.methods.setdefault("OPTIONS", self._options)
+
+    async def _options(self, request: Request) -> Response:
+        return Response(None, 204, {"allow": self.allow})
+
+
+class App:
+    """Answers requests with the routes it was given.
+
+    Args:
+        routes: Every route; conflicts were refused by the scanner.
+        allowed_hosts: Names it answers to.
+        trust: Whose forwarding fields are believed.
+        limits: What a request may bring.
+        admission: How much one worker takes on.
+        threads: For handlers written with ``def``.
+        trailing_slash: True: ``/x`` redirects to ``/x/``; False: the reverse.
+        debug: True in development: answers show what went wrong.
+    """
+
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        *,
+        allowed_hosts: AllowedHosts,
+        trust: Trust | None = None,
+        limits: Limits | None = None,
+        admission: Admission | None = None,
+        threads: Threads | None = None,
+        trailing_slash: bool = False,
+        debug: bool = False,
+    ) -> None:
+        self.hosts, self.trust, self.limits = allowed_hosts, trust or Trust(), limits or Limits()
+        self.admission, self.threads = admission or Admission(), threads or Threads()
+        self.debug = debug
+        self.error_page: ErrorPage | None = None
+        self.on_startup: list[Callable[[], Awaitable[None]]] = []
+        self.on_shutdown: list[Callable[[], Awaitable[None]]] = []
+        self.on_ready: list[Callable[[], Awaitable[bool]]] = []
+        self.started = self.draining = False
+        self.routes: list[Route] = [*routes, *self._probes()]
+        self._slash = "/" if trailing_slash else ""
+        self._good_hosts: set[str] = set()  # Host values judged before; a request costs one look-up
+        self._after: set[asyncio.Task[None]] = set()
+        self._table: Table[Route] = Table()
+        for route in self.routes:
+            self._table.add(route.pattern, route)
+        self._table.freeze()
+        self._static = {
+            path if path == "/" or route.probe else path + self._slash: route
+            for path, route in self._table.static.items()
+        }
+
+    # -- a request
+
+    async def fetch(self, request: Request) -> Response:
+        """Answer *request*; what a handler raises becomes a response, only cancellation passes."""
+        request.limits, request.trust = self.limits, self.trust
+        current.set(request)
+        admission = self.admission
+        admission.in_flight += 1
+        try:
+            route = self._static.get(request.target) or self._find(request)
+            request.route = route.info
+            if not route.plain:
+                request.body_limit, request.max_duration = route.body_limit, route.max_duration
+                request.cancel_on_disconnect = route.cancel_on_disconnect
+                if request.clock is not None and route.max_duration is not None:
+                    request.clock.reschedule(asyncio.get_running_loop().time() + route.max_duration)
+            if (admission.in_flight > admission.max_in_flight or request._host not in self._good_hosts) and (
+                not route.probe
+            ):
+                self._admit(request)
+            response = await (route.methods.get(request.method) or self._no_method(route, request))(request)
+            if response.file_path is not None:
+                from .http.file import prepare
+
+                response = await prepare(request, response)
+            if response.chunks is not None:
+                if admission.streams >= admission.max_streams:
+                    await _close(response)
+                    raise admission.refuse()
+                admission.streams += 1
+        except Exception as exc:
+            response = self._failed(exc, request)
+        finally:
+            admission.in_flight -= 1
+        if request.set_cookies is not None or response._cookies is not None:
+            self._write_cookies(request, response)
+        if self.trust.origin is not None or self.trust.networks or request.scheme == "https":
+            self._mark_secure(request, response)
+        return response
+
+    def _admit(self, request: Request) -> None:
+        """Judge what is not judged on every request: a Host value not seen before, and crowds."""
+        host = request.host
+        if host not in self._good_hosts:
+            if not self.hosts.allows(host):
+                raise BadRequest(
+                    "This server does not answer to that host" + (self._host_cure(host) if self.debug else ""),
+                    code="invalid_host",
+                )
+            # Port and case make many spellings of one name, so the set is bounded.
+            if len(self._good_hosts) < 1_000:
+                self._good_hosts.add(host)
+        if self.admission.in_flight > self.admission.max_in_flight:
+            raise self.admission.refuse()
+
+    @staticmethod
+    def _host_cure(host: str) -> str:
+        return f"; to allow it, add it to allowed_hosts in pyproject.toml: {host.rpartition(':')[0] or host!r}"
+
+    def _find(self, request: Request) -> Route:
+        """The route for a target that is not simply a static path.
+
+        Raises:
+            HTTPError: 400 for a path that has no canonical form, 404 for no route.
+        """
+        if request._raw is None:
+            guard.check_incoming(request)
+        path, mark, query = request.target.partition("?")
+        route = self._static.get(path)
+        if route is not None:
+            return route
+        if not path.startswith("/"):
+            if path == "*" and request.method == "OPTIONS":
+                return self._whole_server()
+            raise BadRequest("The request target must be a path that starts with /", code="invalid_path")
+        parts = segments(path)
+        kept = [part for part in parts if part]
+        match = self._table.match(kept)
+        if match is None:
+            raise NotFound()
+        canonical = join(kept)
+        if kept and not match.value.probe:
+            canonical += self._slash
+        slashed = len(kept) != len(parts)
+        if slashed != bool(self._slash and kept) or (slashed and not _one_slash_at_end(parts)):
+            return _moved(match.value, canonical + mark + query)
+        request.params = match.params
+        return match.value
+
+    def _no_method(self, route: Route, request: Request) -> Endpoint:
+        if request.method not in guard.METHODS:
+            raise HTTPError(501, "This server does not implement that method", code="method_not_implemented")
+        raise MethodNotAllowed(f"{request.method} is not answered here", headers=(("allow", route.allow),))
+
+    def _whole_server(self) -> Route:
+        """``OPTIONS *`` (RFC 9110 section 9.3.7)."""
+        return Route(Pattern(()), Path("*"), {})
+
+    def _failed(self, exc: Exception, request: Request) -> Response:
+        status = problem.status_of(exc)
+        if (status >= 500 and not isinstance(exc, HTTPError)) or exc.__cause__ is not None:
+            logger.error(
+                "%s: %s",
+                type(exc).__name__,
+                exc,
+                exc_info=exc,
+                extra={"request_id": request.id, "route": request.route.pattern if request.route else None},
+            )
+        if self.error_page is not None and not isinstance(exc, HTTPError) and _wants_html(request):
+            return Response.html(self.error_page(exc, request), 500)
+        return problem.to_problem(exc, request, debug=self.debug)
+
+    def _write_cookies(self, request: Request, response: Response) -> None:
+        for name, value, options in request.set_cookies or ():
+            response.set_cookie(name, value, **options)
+        response.write_cookies(request.secure)
+
+    def _mark_secure(self, request: Request, response: Response) -> None:
+        if request.secure and not response.headers.has(_HSTS):
+            response.headers.set(_HSTS, "max-age=31536000")
+
+    def sent(self, request: Request, response: Response) -> None:
+        """The door is done with *response*: its stream has ended, ``after()`` work may run.
+
+        A door need not call this for a response without chunks and a request without after_work.
+        """
+        if response.chunks is not None:
+            self.admission.streams -= 1
+        if request.after_work is not None:
+            task = asyncio.get_running_loop().create_task(self._run_after(request))
+            self._after.add(task)
+            task.add_done_callback(self._after.discard)
+
+    async def _run_after(self, request: Request) -> None:
+        loop = asyncio.get_running_loop()
+        for function, args, kwargs, context in request.after_work or ():
+            try:
+                if inspect.iscoroutinefunction(function):
+                    await loop.create_task(function(*args, **kwargs), context=context)
+                else:
+                    result = await self.threads.run(context.run, lambda: function(*args, **kwargs))  # noqa: B023
+                    if inspect.isawaitable(result):
+                        await result
+            except Exception as exc:
+                name = getattr(function, "__qualname__", repr(function))
+                logger.error("after(%s) failed: %s", name, exc, exc_info=exc, extra={"request_id": request.id})
+
+    # -- a process
+
+    async def startup(self) -> None:
+        """Run every ``on_startup``, in order."""
+        for start in self.on_startup:
+            await start()
+        self.started = True
+
+    def drain(self) -> None:
+        """Readiness says no from now on; requests are still answered."""
+        self.draining = True
+
+    async def shutdown(self) -> None:
+        """Wait for ``after()`` work, then run every ``on_shutdown``, last started first."""
+        self.draining = True
+        while self._after:
+            await asyncio.wait(set(self._after))
+        for stop in reversed(self.on_shutdown):
+            try:
+                await stop()
+            except Exception as exc:
+                logger.error("shutdown: %s", exc, exc_info=exc)
+        self.threads.close()
+
+    # -- probes
+
+    def _probes(self) -> list[Route]:
+        return [
+            Route(Pattern.parse(path), Path("turnout/app.py"), {"GET": endpoint}, probe=True)
+            for path, endpoint in (("/livez", self._livez), ("/readyz", self._readyz), ("/startupz", self._startupz))
+        ]
+
+    async def _livez(self, request: Request) -> Response:
+        return _status("ok", 200)
+
+    async def _startupz(self, request: Request) -> Response:
+        return _status("ok", 200) if self.started else _status("starting", 503)
+
+    async def _readyz(self, request: Request) -> Response:
+        """Ready: started, not draining, and every check says yes within a second."""
+        if self.draining or not self.started:
+            return _status("draining" if self.draining else "starting", 503)
+        try:
+            async with asyncio.timeout(1):
+                ready = all([await check() for check in self.on_ready])
+        except Exception as exc:
+            logger.warning("readiness check failed: %s", exc)
+            ready = False
+        return _status("ok", 200) if ready else _status("unavailable", 503)
+
+
+def _moved(route: Route, location: str) -> Route:
+    """*route* under another spelling of its path: every method is sent to the canonical one."""
+
+    async def redirect(request: Request) -> Response:
+        return Response._made(b"", None, 308, [("location", location)])
+
+    return Route(route.pattern, route.file, dict.fromkeys(guard.METHODS, redirect), probe=route.probe)
+
+
+def sized(endpoint: Endpoint) -> Endpoint:
+    """*endpoint* behind the check that a declared body length is within the limit."""
+
+    def checked(request: Request) -> Awaitable[Response]:
+        if request._body is not None:
+            request._body.check(request.body_limit or request.limits.body_bytes)
+        return endpoint(request)
+
+    return checked
+
+
+def answering(handlers: list[ErrorHandler], endpoint: Endpoint) -> Endpoint:
+    """*endpoint* with its folder's ``error.py`` functions, nearest first, for what it raises."""
+    if not handlers:
+        return endpoint
+
+    async def guarded(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except Exception as exc:
+            for handler in handlers:
+                response = await handler(exc, request)
+                if response is not None:
+                    return to_response(response)
+            raise
+
+    return guarded
+
+
+async def _close(response: Response) -> None:
+    close: Any = getattr(response.chunks, "aclose", None)
+    if close is not None:
+        await close()
+    response.chunks = None
+
+
+def _status(text: str, status: int) -> Response:
+    return Response.json({"status": text}, status, {"cache-control": "no-store"})
+
+
+def _one_slash_at_end(parts: list[str]) -> bool:
+    return len(parts) > 1 and parts[-1] == "" and all(parts[:-1])
+
+
+def _wants_html(request: Request) -> bool:
+    from .http.media import negotiate
+
+    peer_is_local = request.peer is None or request.peer in ("127.0.0.1", "::1")
+    accept = request.headers.get("accept") or "*/*"
+    return peer_is_local and negotiate(accept, ["application/json", "text/html"]) == "text/html"

@@ -1,0 +1,60 @@
+"""The seam between doors and apps: what a door needs, and nothing else.
+
+A door (native server, ASGI, Lambda, test client) makes a Request and awaits ``fetch``.
+What else it does is three moments in a process's life.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from ..errors import ServiceUnavailable
+from . import problem
+from .request import Request
+from .response import Response
+
+
+class Fetch(Protocol):
+    """Anything that answers a request: an App, a wrapped App, a test double."""
+
+    async def fetch(self, request: Request) -> Response:
+        """Answer *request*; never raises for what a handler did."""
+        ...
+
+    def sent(self, request: Request, response: Response) -> None:
+        """A door is done with *response*; it must say so for a stream and for a request with ``after_work``."""
+        ...
+
+    async def startup(self) -> None:
+        """Called once, before the first request."""
+        ...
+
+    def drain(self) -> None:
+        """From now on readiness says no; requests are still answered."""
+        ...
+
+    async def shutdown(self) -> None:
+        """Called once, after the last response: waits for ``after()`` work, closes what startup opened."""
+        ...
+
+
+async def within(app: Fetch, request: Request, max_duration_s: float) -> Response:
+    """``app.fetch`` under a deadline, for a door without a clock of its own.
+
+    Args:
+        max_duration_s: Seconds, unless the request's route says otherwise.
+
+    Returns:
+        The answer, or a 503 problem when the handler took too long and was cancelled.
+    """
+    try:
+        async with asyncio.timeout(max_duration_s) as request.clock:
+            return await app.fetch(request)
+    except TimeoutError:
+        return handler_timeout(request)
+
+
+def handler_timeout(request: Request) -> Response:
+    """The answer to a request whose handler was cancelled at its deadline."""
+    return problem.to_problem(ServiceUnavailable("The handler took too long", code="handler_timeout"), request)

@@ -1,0 +1,139 @@
+"""A project's folders and settings to an App. This file knows every part; no part knows it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from .admission import Admission
+from .app import App, ErrorHandler, Route, answering, sized
+from .config import Config, load_config
+from .env import Mode, env
+from .errors import ConfigError
+from .http.address import Trust
+from .http.guard import AllowedHosts
+from .middleware import Endpoint, Middleware, compose
+from .routing.bind import bind
+from .routing.manifest import Manifest, RouteFile
+from .routing.module import RouteConfig, importable, load_error, load_middleware, load_module, read_exports
+from .routing.scan import scan
+from .threads import Threads
+
+# Constants whose feature is not part of this version. Ignoring them would leave a route
+# open that its author believes guarded, so they stop the start.
+_NOT_YET = ("revalidate", "cors", "auth", "rate_limit")
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """One loaded project.
+
+    Attributes:
+        root: Its folder, absolute.
+        config: Its settings.
+        manifest: Its route files.
+        app: What answers.
+    """
+
+    root: Path
+    config: Config
+    manifest: Manifest
+    app: App
+
+
+def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: Manifest | None = None) -> Project:
+    """Load the project in *root*: settings, environment, every route.
+
+    Args:
+        root: The folder that holds ``app/``.
+        mode: ``TURNOUT_MODE``, else production, if None.
+        manifest: What a build found before; the folders are scanned if None.
+
+    Raises:
+        ConfigError: something is wrong with it; file, line and cure are in the message.
+    """
+    root = Path(root).absolute()
+    if mode is None:
+        mode = cast(Mode, os.environ.get("TURNOUT_MODE", "production"))
+    env.load(root, mode)
+    config = load_config(root, mode, env)
+    importable(root)
+    threads = Threads(config.sync_threads)
+    app_dir = root / config.app_dir
+    if not app_dir.is_dir():
+        raise ConfigError(
+            f"There is no folder {config.app_dir}/ in {root}",
+            cure="run this in a project's folder, or make a project with: turnout new my-app",
+        )
+    _configure_db(config)
+    manifest = manifest or scan(app_dir, root / config.public_dir)
+    app = App(
+        [_load_route(file, root, threads) for file in manifest.routes],
+        allowed_hosts=AllowedHosts(config.allowed_hosts),
+        trust=Trust.of(config.trusted_proxies, config.origin),
+        limits=config.limits,
+        admission=Admission(config.server.max_in_flight, config.server.max_streams),
+        threads=threads,
+        trailing_slash=config.trailing_slash,
+        debug=mode == "development",
+    )
+    _plug_db(app, config)
+    return Project(root, config, manifest, app)
+
+
+def _load_route(file: RouteFile, root: Path, threads: Threads) -> Route:
+    exports = read_exports(load_module(file.file, root), file.file)
+    config = exports.config
+    _refuse_unknown(config, file.file)
+    chain = cast(list[Middleware], [load_middleware(each, root) for each in file.middleware])
+    handlers = cast(list[ErrorHandler], [load_error(each, root) for each in file.errors])
+
+    def endpoint(method: str) -> Endpoint:
+        bound = bind(exports.handlers[method], file.pattern, file.file, threads.run)
+        return answering(handlers, compose(chain, bound if method in ("GET", "HEAD", "OPTIONS") else sized(bound)))
+
+    return Route(
+        file.pattern,
+        file.file,
+        {method: endpoint(method) for method in exports.handlers},
+        body_limit=config.body_limit,
+        max_duration=config.max_duration,
+        cancel_on_disconnect=config.cancel_on_disconnect is not False,
+    )
+
+
+def _refuse_unknown(config: RouteConfig, file: Path) -> None:
+    for name in _NOT_YET:
+        if getattr(config, name) is not None:
+            raise ConfigError(
+                f"{name} is set, but this version of Turnout does not act on it",
+                file=file,
+                cure=f"remove {name} from the route; a later version will accept it",
+            )
+
+
+def _configure_db(config: Config) -> None:
+    from .db import configure
+
+    configure(config.database_url, durable=config.mode == "production")
+
+
+def _plug_db(app: App, config: Config) -> None:
+    """In production pending migrations stop the start; everywhere the database is closed at the end."""
+    from .db import db, migrate
+
+    async def check() -> None:
+        folder = config.root / config.migrations_dir
+        pending = [each for each in await migrate.status(db, folder) if each.applied_at is None]
+        if pending:
+            raise ConfigError(
+                f"{len(pending)} migrations are not applied, the first is {pending[0].version}_{pending[0].name}",
+                file=folder,
+                cure="run: turnout db migrate",
+            )
+
+    if config.mode == "production" and (config.root / config.migrations_dir).is_dir():
+        app.on_startup.append(check)
+    app.on_shutdown.append(db.close)

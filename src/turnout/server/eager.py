@@ -1,0 +1,110 @@
+"""The first step of a coroutine, taken at once; a task only for what is left of it.
+
+Most handlers answer without ever waiting, and for them an ``asyncio.Task`` is the dearest
+part of the request: made, registered, scheduled, woken, thrown away. So the first step runs
+inside the caller, and only a coroutine that really waits goes on as a scheduled task.
+
+What runs in that first step must not notice: ``asyncio.current_task()`` has to be a Task
+then, and the same one after the first wait, since ``asyncio.timeout`` and ``TaskGroup``
+remember it to cancel it later. Python 3.12 has ``eager_start`` for just this. On 3.11 a bare
+Task object stands in: ``Task.__init__``, which is what costs, runs when somebody looks at it
+or when the coroutine waits, and in most requests neither happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from contextvars import Context
+from typing import Any
+
+Answering = Coroutine[Any, Any, None]
+
+if sys.version_info >= (3, 12):
+
+    def start(coro: Answering, loop: asyncio.AbstractEventLoop, context: Context) -> asyncio.Task[None] | None:
+        """Run *coro* in *context* up to its first wait: None when it finished, else its task."""
+        task = asyncio.Task(coro, loop=loop, context=context, eager_start=True)
+        return None if task.done() and not task.cancelled() and task.exception() is None else task
+
+else:
+    from asyncio.tasks import _enter_task, _leave_task
+
+    class EagerTask(asyncio.Task[None]):
+        """The current task of a first step; becomes a full Task at the first look or the first wait."""
+
+        __slots__ = ("bare", "tail")
+        bare: tuple[Answering, asyncio.AbstractEventLoop, Context] | None
+        tail: _Tail
+
+        def __getattribute__(self, name: str) -> Any:
+            # Every look from outside passes here; asyncio's own C code does not. That makes
+            # this the one place where a bare Task can be caught before somebody uses it.
+            if _bare_of(self) is not None:
+                _become(self)
+            return super().__getattribute__(name)
+
+    _bare_of = EagerTask.__dict__["bare"].__get__
+
+    def _become(task: EagerTask) -> _Tail:
+        """Fill in *task*; that schedules it to go on from its coroutine's first wait."""
+        coro, loop, context = _bare_of(task)
+        task.bare = None
+        tail = task.tail = _Tail(coro)
+        asyncio.Task.__init__(task, tail, loop=loop, context=context)
+        return tail
+
+    class _Tail(Answering):
+        """What is left of a coroutine whose first step has been taken, as a coroutine for Task."""
+
+        __slots__ = ("_coro", "_fresh", "finished", "waiting")
+
+        def __init__(self, coro: Answering) -> None:
+            self._coro = coro
+            self._fresh = True  # the task has not taken a step of its own yet
+            self.finished = True  # until the first step ends in a wait
+            self.waiting: Any = None  # the future that the first step waits for
+
+        def send(self, value: Any) -> Any:
+            if not self._fresh:
+                return self._coro.send(value)
+            self._fresh = False
+            if self.finished:
+                raise StopIteration
+            return self.waiting
+
+        def throw(self, exc: Any, *_: Any) -> Any:
+            if not self._fresh:
+                return self._coro.throw(exc)
+            self._fresh = False
+            if self.finished:
+                raise StopIteration
+            if self.waiting is not None:
+                # Cancelled before its second step. A task hands a cancellation first to
+                # what it waits for; from inside, this must look the same.
+                if self.waiting.cancel():
+                    return self.waiting
+                self.waiting._asyncio_future_blocking = False
+            return self._coro.throw(exc)
+
+        def close(self) -> None:
+            self._coro.close()
+
+        def __await__(self) -> Any:
+            raise TypeError("this coroutine belongs to its task")
+
+    def start(coro: Answering, loop: asyncio.AbstractEventLoop, context: Context) -> asyncio.Task[None] | None:
+        """Run *coro* in *context* up to its first wait: None when it finished, else its task."""
+        task = EagerTask.__new__(EagerTask)
+        task.bare = (coro, loop, context)
+        _enter_task(loop, task)
+        try:
+            waiting = context.run(coro.send, None)
+        except StopIteration:
+            return None
+        finally:
+            _leave_task(loop, task)
+        tail = task.tail if _bare_of(task) is None else _become(task)
+        tail.waiting, tail.finished = waiting, False
+        return task

@@ -1,0 +1,786 @@
+"""One connection of the native HTTP/1.1 server: bytes to Request, Response to bytes.
+
+llhttp (through httptools) finds the boundaries and refuses most of what is malformed; this
+file refuses what llhttp lets through (RFC 9112; the table in docs/explanation/server.md), keeps
+pipelined answers in order, holds back clients that send or read slower or faster than they
+should, and decides when a connection ends. Routing, logging of errors and default headers
+are not here.
+
+A request's handler takes its first step inside the parser's callback: see ``eager``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import select
+from collections import deque
+from collections.abc import Callable
+from contextvars import copy_context
+from email.utils import formatdate
+from typing import Any, NoReturn, cast
+
+import httptools
+
+from ..config import ServerConfig
+from ..errors import HTTPError
+from ..http import guard, problem
+from ..http.body import Body
+from ..http.fetch import Fetch, handler_timeout
+from ..http.request import Request
+from ..http.response import Response, to_bytes
+from .eager import start
+
+logger = logging.getLogger("turnout.server")
+
+_SLICE = 1_024  # fed at a time outside of a body, so that one read cannot start thousands of requests
+_BODY_SLICE = 65_536
+_CHUNKED_SLICE = 16_384  # where the body ends inside a slice is not known before it is fed
+_UNREAD = 65_536  # body bytes kept for a handler that has not asked for them yet
+_WAITING = 64  # pipelined requests parsed ahead of the one being answered
+_LINGER = 65_536  # bytes read and dropped after a refusal, so that the client sees it
+_JOIN = 65_536  # a body up to this size is sent in one piece with its head
+
+_METHODS = {name.encode(): name for name in guard.METHODS}
+_FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
+_REASONS = {status: problem.title(status) for status in range(200, 600)}
+_STATUS_LINES = {
+    status: f"HTTP/1.1 {status} {reason if reason != 'Error' else ''}\r\n".encode()
+    for status, reason in _REASONS.items()
+}
+_BODYLESS = frozenset({204, 304})
+
+
+Access = Callable[[Request, int, float], None]
+
+
+class Serving:
+    """What all connections of one worker share.
+
+    Args:
+        fetch: What answers.
+        settings: Limits and deadlines.
+        loop: The worker's event loop.
+        access: Called with request, status and seconds when a response has been sent, if given.
+    """
+
+    def __init__(
+        self, fetch: Fetch, settings: ServerConfig, loop: asyncio.AbstractEventLoop, access: Access | None = None
+    ) -> None:
+        self.app, self.settings, self.loop, self.access = fetch, settings, loop, access
+        self.connections: set[Connection] = set()
+        self.in_flight = 0  # requests whose answer is not complete
+        self.draining = False
+        self.refused = 0  # requests that never reached the app
+        self.now = loop.time()  # as of the last tick: no deadline here needs better than a second
+        self.hosts: dict[bytes, str] = {}  # Host values seen to be well formed
+        self.context = copy_context()
+        self.date = b""
+        self.tick()
+
+    def connection(self) -> Connection:
+        """A protocol for ``loop.create_server``."""
+        return Connection(self)
+
+    def tick(self) -> None:
+        """Once a second: the Date field, and every deadline."""
+        self.now = self.loop.time()
+        self.date = b"date: " + formatdate(usegmt=True).encode() + b"\r\n"
+        for connection in tuple(self.connections):
+            connection.tick(self.now)
+
+    def close_idle(self) -> None:
+        """Close connections between requests."""
+        for connection in tuple(self.connections):
+            if connection.idle:
+                connection.close()
+
+    def cancel_all(self) -> None:
+        """Cancel every handler and drop every connection."""
+        for connection in tuple(self.connections):
+            connection.abort()
+
+
+class _Incoming:
+    """A request from its first byte to the end of its body."""
+
+    # Made per request, so what most requests leave alone is a class attribute.
+    request: Request | None = None
+    bad: HTTPError | None = None  # the refusal that takes this request's place in the order
+    keep_alive = False
+    http10 = False
+    upgrade = False  # has an Upgrade field, which counts only beside Connection: upgrade
+    expects = False  # waits for 100 (Continue)
+    complete = False  # the last byte is here
+    length: int | None = 0  # of the body; None: chunked
+    size = 0  # unread bytes in pieces
+    received = 0
+    waiter: asyncio.Future[None] | None = None
+    pieces: deque[bytes]
+    started_at: float
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def read(self) -> bytes:
+        """The next piece of the body, ``b""`` at its end."""
+        if self.expects:
+            self.expects = False
+            if not self.received:
+                self.connection.write_continue()
+        while not self.size:
+            if self.complete:
+                return b""
+            if self.connection.gone:
+                raise ConnectionResetError("the client left before the end of its body")
+            self.waiter = self.connection.serving.loop.create_future()
+            self.connection.update_reading()
+            try:
+                await self.waiter
+            finally:
+                self.waiter = None
+        piece = self.pieces.popleft()
+        self.size -= len(piece)
+        self.connection.update_reading()
+        return piece
+
+    def feed(self, piece: bytes) -> None:
+        if not self.received:
+            self.pieces = deque()
+        self.received += len(piece)
+        self.pieces.append(piece)
+        self.size += len(piece)
+        self.wake()
+
+    def wake(self) -> None:
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+
+class _Refused(Exception):
+    """Leaves a parser callback; the refusal itself is in ``Connection._coming.bad``."""
+
+
+class Connection(asyncio.Protocol):
+    """One client, from accept to close."""
+
+    def __init__(self, serving: Serving) -> None:
+        self.serving = serving
+        self.settings = serving.settings
+        self.gone = False  # the client has left, or we have hung up
+        self.transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self.peer: str | None = None
+        self._parser: httptools.HttpRequestParser = cast(Any, None)
+        self._coming: _Incoming | None = None  # being parsed
+        self._current: _Incoming | None = None  # being answered
+        self._waiting: deque[_Incoming] = deque()  # parsed, to be answered after it
+        self._task: asyncio.Task[None] | None = None  # of the current handler, once it waits
+        self._held = b""  # bytes not fed to the parser yet
+        self._feeding = False
+        self._closing = False  # nothing more will be read as a request
+        self._lingering = -1  # bytes still to be dropped before the close; -1: not lingering
+        self._reading = True
+        self._writable = True
+        self._drained: asyncio.Future[None] | None = None
+        self._timed_out = False
+        self._head_bytes = 0
+        self._head_start = b""
+        self._in_body = False
+        self._url = b""
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._special: list[tuple[bytes, bytes]] = []
+        self._since = serving.now  # when the present state began
+        self._stalled_since = 0.0
+        self._streaming = False
+        self._served = False  # has answered a request before
+
+    # -- the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self.peer = peer[0] if isinstance(peer, tuple) else None
+        self._parser = httptools.HttpRequestParser(self)
+        self.serving.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.serving.connections.discard(self)
+        self._left()
+
+    def eof_received(self) -> bool:
+        # A client that shuts down its sending half looks on the wire like one that has gone,
+        # so both end the handler. What is already written still goes out.
+        self._left()
+        return False
+
+    def _left(self) -> None:
+        if self.gone:
+            return
+        self.gone = self._closing = True
+        self._waiting.clear()
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        current = self._current
+        if current is None:
+            return
+        current.wake()
+        request = current.request
+        if request is not None:
+            request.signal.abort()
+            if self._task is not None and (request.cancel_on_disconnect or self._streaming):
+                self._task.cancel()
+
+    def pause_writing(self) -> None:
+        self._writable = False
+        self._stalled_since = self.serving.now
+        self.update_reading()
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        self.serving.loop.call_soon(self._go_on)
+
+    def data_received(self, data: bytes) -> None:
+        if self._lingering >= 0:
+            self._lingering -= len(data)
+            if self._lingering <= 0:
+                self.close()
+            return
+        if self._closing:
+            return
+        if self._held or self._feeding:
+            self._held += data
+            return
+        if len(data) <= _SLICE and not self._waiting:
+            self._feed(data)
+            if self._coming is not None:
+                self._begin_unfinished()
+        else:
+            self._held = data
+            self._feed_held()
+
+    # -- the parser
+
+    def _feed_held(self) -> None:
+        """Feed what is held, slice by slice, for as long as there is room for what may come out."""
+        if self._feeding:
+            return
+        self._feeding = True
+        held, at = self._held, 0
+        try:
+            while at < len(held) and not self._closing and self._has_room():
+                size = self._slice()
+                self._feed(held[at : at + size])
+                at += size
+                if self._coming is not None:
+                    self._begin_unfinished()
+        finally:
+            self._feeding = False
+        # data_received may have added to the end meanwhile.
+        self._held = b"" if self._closing else self._held[at:]
+        self.update_reading()
+
+    def _slice(self) -> int:
+        """How much to feed at once: in a body, up to its end but not into the next request."""
+        coming = self._coming
+        if coming is None or not self._in_body:
+            return _SLICE
+        if coming.length is None:
+            return _CHUNKED_SLICE
+        return min(_BODY_SLICE, max(coming.length - coming.received, 1))
+
+    def _has_room(self) -> bool:
+        if len(self._waiting) >= _WAITING or not self._writable:
+            return False
+        return self._coming is None or self._coming.size < _UNREAD
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            if not self._in_body:
+                if self._coming is None:
+                    self._head_start = data
+                    if self._current is None:
+                        self._since = self.serving.now
+                elif b"\n" not in self._head_start:
+                    self._head_start += data
+                self._head_bytes += len(data)
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # The parser stops at any Upgrade. We speak HTTP/1.1 only: the request is answered
+            # as such, and the connection ends with it.
+            self._stop_reading()
+        except httptools.HttpParserCallbackError as exc:
+            if self._coming is None or self._coming.bad is None:
+                cause = exc.__context__
+                logger.error("the server failed in a parser callback: %r", cause, exc_info=cause)
+                self._refuse(HTTPError(500))
+        except httptools.HttpParserError:
+            if not self._closing:
+                self._refuse(HTTPError(400, "The request is not well-formed HTTP/1.1", code="malformed_request"))
+        else:
+            if self._head_bytes > self.settings.max_header_bytes and not self._in_body and not self._closing:
+                self._refuse(HTTPError(431, f"The header is over {self.settings.max_header_bytes:,} bytes"))
+
+    def on_message_begin(self) -> None:
+        self._coming = _Incoming(self)
+        self._fields = []
+        self._special = []
+        self._url = b""
+
+    def on_url(self, url: bytes) -> None:
+        self._url = self._url + url if self._url else url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_body:
+            return  # a trailer field; nothing is added to a head that a guard may have read
+        name = name.lower()
+        self._fields.append((name, value))
+        if name in _FRAMING:
+            self._special.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        coming = cast(_Incoming, self._coming)
+        self._in_body = True
+        self._head_bytes = 0
+        parser = self._parser
+        version = parser.get_http_version()
+        if version != "1.1" and (version != "1.0" or b" HTTP/1.0\r" not in self._head_start):
+            self._refuse_now(HTTPError(505, "This server speaks HTTP/1.1"))
+        method = _METHODS.get(parser.get_method())
+        if method is None:
+            self._refuse_now(
+                HTTPError(501, "This server does not implement that method", code="method_not_implemented")
+            )
+        if len(self._fields) > self.settings.max_headers:
+            self._refuse_now(HTTPError(431, f"The request has over {self.settings.max_headers} header fields"))
+        target = self._target()
+        host = self._framing(coming, version)
+        if not target.startswith("/"):
+            target = self._other_form(target, host, method)
+        if version == "1.0":
+            coming.http10 = True
+        else:
+            coming.keep_alive = parser.should_keep_alive()
+        request = Request.from_wire(method, target, self._fields, host, self.peer)
+        coming.request = request
+        if coming.length != 0:
+            request._body = Body(None, coming.read, coming.length)
+        else:
+            request._whole = b""
+
+    def on_body(self, body: bytes) -> None:
+        cast(_Incoming, self._coming).feed(body)
+
+    def on_message_complete(self) -> None:
+        coming = cast(_Incoming, self._coming)
+        coming.complete = True
+        self._coming = None
+        self._in_body = False
+        if coming is self._current:
+            coming.wake()
+            return
+        request = coming.request
+        if request is not None and coming.length != 0:
+            # All of it came with the head: the handler need not wait for any of it.
+            request._whole = b"".join(coming.pieces) if coming.size else b""
+            request._body = None
+            coming.size = 0
+        if coming.upgrade and self._parser.should_upgrade():
+            coming.keep_alive = False
+            if coming.length != 0:
+                coming.bad = HTTPError(400, "A request with a body cannot ask for an upgrade")
+        if not coming.keep_alive:
+            self._closing = True  # bytes after the last request are ignored
+        self._enqueue(coming)
+
+    # -- refusing what the parser lets through
+
+    def _target(self) -> str:
+        url = self._url
+        path, mark, query = url.partition(b"?")
+        if len(path) > self.settings.max_path_bytes or len(query) > self.settings.max_query_bytes:
+            self._refuse_now(HTTPError(414, "The request target is too long"))
+        if b"#" in url or b"\\" in url:
+            self._refuse_now(HTTPError(400, "The request target holds a # or a backslash", code="invalid_path"))
+        return url.decode("latin-1")
+
+    def _framing(self, coming: _Incoming, version: str) -> str:
+        """Judge Host, body length and expectation; the Host value."""
+        host: bytes | None = None
+        length: int | None = 0
+        for name, value in self._special:
+            if name == b"host":
+                if host is not None:
+                    self._refuse_now(HTTPError(400, "The request has several Host fields", code="invalid_host"))
+                host = value
+            elif name == b"content-length":
+                length = int(value)
+            elif name == b"transfer-encoding":
+                if version == "1.0":
+                    self._refuse_now(HTTPError(400, "HTTP/1.0 has no transfer coding"))
+                if value.lower() != b"chunked" or length is None:
+                    self._refuse_now(HTTPError(501, "The body has a transfer coding that this server does not read"))
+                length = None
+            elif name == b"upgrade":
+                coming.upgrade = True
+            elif name == b"expect" and version == "1.1":
+                if value.lower() != b"100-continue":
+                    self._refuse_now(HTTPError(417, "This server knows no expectation but 100-continue"))
+                coming.expects = True
+        coming.length = length
+        if host is None:
+            if version == "1.1":
+                self._refuse_now(HTTPError(400, "The request has no Host field", code="invalid_host"))
+            return ""
+        known = self.serving.hosts.get(host)
+        if known is None:
+            known = host.decode("latin-1")
+            if not guard.is_host(known):
+                self._refuse_now(HTTPError(400, "The Host field is malformed", code="invalid_host"))
+            if len(self.serving.hosts) < 1_000:
+                self.serving.hosts[host] = known
+        return known
+
+    def _other_form(self, target: str, host: str, method: str) -> str:
+        """A target that is not a path: ``*``, or an absolute URL that must name our Host (RFC 9112 §3.2)."""
+        if target == "*" and method == "OPTIONS":
+            return target
+        scheme, mark, rest = target.partition("://")
+        end = min((rest.find(char) for char in "/?" if char in rest), default=len(rest))
+        if scheme.lower() not in ("http", "https") or not mark or rest[:end].lower() != host.lower():
+            self._refuse_now(HTTPError(400, "The request target and the Host field disagree", code="invalid_host"))
+        path = rest[end:]
+        return path if path.startswith("/") else "/" + path
+
+    def _refuse_now(self, error: HTTPError) -> NoReturn:
+        """From inside a callback: end the parsing here."""
+        cast(_Incoming, self._coming).bad = error
+        self._refuse(error)
+        raise _Refused
+
+    def _refuse(self, error: HTTPError) -> None:
+        """Answer with *error* in its turn, and read no further request."""
+        coming, self._coming = self._coming or _Incoming(self), None
+        self._stop_reading()
+        self.serving.refused += 1
+        coming.bad = error
+        if coming is self._current:
+            # Its body broke while the handler was at work on it.
+            self._fail_current()
+        else:
+            self._enqueue(coming)
+
+    def _fail_current(self) -> None:
+        """The body of the request being answered is malformed or stalled: there is nothing left to say to it."""
+        if self._task is not None:
+            self._task.cancel()
+        else:
+            self.close()
+
+    def _stop_reading(self) -> None:
+        self._closing = True
+        self._held = b""
+
+    # -- one answer at a time
+
+    def _enqueue(self, coming: _Incoming) -> None:
+        if self._current is not None or self._waiting or not self._writable:
+            self._waiting.append(coming)
+        else:
+            self._begin(coming)
+
+    def _begin_unfinished(self) -> None:
+        """Begin a request whose body is still on its way, if it is its turn."""
+        coming = self._coming
+        if coming is None or not self._in_body or coming.request is None or coming is self._current:
+            return
+        if self._current is None and not self._waiting:
+            self._begin(coming)
+
+    def _begin(self, coming: _Incoming) -> None:
+        serving = self.serving
+        self._current = coming
+        serving.in_flight += 1
+        self._since = serving.now
+        coming.started_at = serving.now if serving.access is None else serving.loop.time()
+        if coming.bad is not None:
+            self._answer_refusal(coming.bad)
+            return
+        task = start(self._answer(coming), serving.loop, serving.context.copy())
+        if task is not None and self._current is coming:
+            self._task = task
+            task.add_done_callback(self._task_done)
+
+    async def _answer(self, coming: _Incoming) -> None:
+        request = cast(Request, coming.request)
+        response = await self.serving.app.fetch(request)
+        if response.chunks is None:
+            self._write_whole(coming, request, response)
+            if request.after_work is not None:
+                self.serving.app.sent(request, response)
+        else:
+            try:
+                await self._write_stream(coming, request, response)
+            finally:
+                self.serving.app.sent(request, response)
+        self._finished(coming, response.status)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        """A handler that waited has ended; the only end that needs work here is one by force."""
+        coming = self._current
+        if self._task is not task:
+            return
+        self._task = None
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("the server failed: %r", task.exception(), exc_info=task.exception())
+        if coming is None:
+            return
+        request = coming.request
+        if self._timed_out and not self._streaming and not self.gone and request is not None:
+            self._timed_out = False
+            logger.warning(
+                "handler timed out",
+                extra={"request_id": request.id, "route": request.route.pattern if request.route else None},
+            )
+            self._cut_short(request)
+            self._task = task  # tells _finished that nobody else goes on with the next request
+            coming.keep_alive = False
+            self._write_whole(coming, request, handler_timeout(request))
+            self._finished(coming, 503)
+        elif coming.bad is not None and not self._streaming and not self.gone:
+            self._answer_refusal(coming.bad)
+        else:
+            if request is not None and not self._streaming:
+                self._cut_short(request)
+            self._release(coming)
+            self.abort()
+
+    def _cut_short(self, request: Request) -> None:
+        """``after()`` work runs for a handler that was cancelled too."""
+        if request.after_work is not None:
+            self.serving.app.sent(request, Response(None, 503))
+
+    def _finished(self, coming: _Incoming, status: int) -> None:
+        """The answer is written: log it, then go on with the next request or end the connection."""
+        waited, self._task = self._task is not None, None
+        serving = self.serving
+        if serving.access is not None and coming.request is not None:
+            serving.access(coming.request, status, serving.loop.time() - coming.started_at)
+        self._release(coming)
+        if self.gone:
+            return
+        if not coming.complete:
+            # The rest of the body would have to be read only to be dropped.
+            self._stop_reading()
+            self._linger()
+        elif not coming.keep_alive or serving.draining:
+            self.close()
+        elif waited:
+            # Not from here: this still runs inside the finished handler's task.
+            serving.loop.call_soon(self._go_on)
+
+    def _release(self, coming: _Incoming) -> None:
+        if self._current is coming:
+            self._current = None
+            self._streaming = False
+            self._served = True
+            self.serving.in_flight -= 1
+            self._since = self.serving.now
+
+    def _go_on(self) -> None:
+        """Begin what waits, then feed what is held; called from the loop, never from inside a handler."""
+        while self._waiting and self._current is None and self._writable and not self.gone:
+            self._begin(self._waiting.popleft())
+        if self._current is None and not self._waiting:
+            self._begin_unfinished()
+        if self._held:
+            self._feed_held()
+        self.update_reading()
+
+    def update_reading(self) -> None:
+        """Read from the socket exactly while there is room for what comes."""
+        if self._feeding or self._lingering >= 0 or self.transport.is_closing():
+            return
+        wanted = not self._held and self._has_room()
+        if wanted != self._reading:
+            self._reading = wanted
+            if wanted:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
+
+    # -- writing
+
+    def write_continue(self) -> None:
+        """The interim 100, sent when the handler first asks for the body (RFC 9110 section 10.1.1)."""
+        if not self.gone:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _write_whole(self, coming: _Incoming, request: Request, response: Response) -> None:
+        if self.gone:
+            return
+        body, status = response.body, response.status
+        head = _STATUS_LINES[status] + guard.head_bytes(response) + self.serving.date
+        if status in _BODYLESS:
+            body = b""
+        elif response.content_length is not None:
+            head += b"content-length: %d\r\n" % response.content_length
+        else:
+            head += b"content-length: %d\r\n" % len(body)
+        if not coming.keep_alive or not coming.complete or self.serving.draining:
+            head += b"connection: close\r\n"
+        if request.method == "HEAD":
+            body = b""
+        if len(body) <= _JOIN:
+            self.transport.write(head + b"\r\n" + body)
+        else:
+            self.transport.write(head + b"\r\n")
+            self.transport.write(body)
+
+    async def _write_stream(self, coming: _Incoming, request: Request, response: Response) -> None:
+        chunks = cast(Any, response.chunks)
+        try:
+            declared = response.content_length
+            chunked = declared is None and not coming.http10
+            if self.gone:
+                return
+            head = _STATUS_LINES[response.status] + guard.head_bytes(response) + self.serving.date
+            if declared is not None:
+                head += b"content-length: %d\r\n" % declared
+            elif chunked:
+                head += b"transfer-encoding: chunked\r\n"
+            else:
+                coming.keep_alive = False
+            if not coming.keep_alive or not coming.complete or self.serving.draining:
+                head += b"connection: close\r\n"
+            self.transport.write(head + b"\r\n")
+            if request.method == "HEAD" or response.status in _BODYLESS:
+                return
+            self._streaming = True
+            sent = 0
+            async for item in chunks:
+                piece = to_bytes(item)
+                self._since = self.serving.now
+                if not piece:
+                    continue
+                sent += len(piece)
+                if declared is not None and sent > declared:
+                    raise ValueError(f"the stream gave more than its declared {declared} bytes")
+                self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+                if not self._writable:
+                    await self._drain()
+                if self.gone:
+                    return
+            if declared is not None and sent < declared:
+                raise ValueError(f"the stream gave {sent} of its declared {declared} bytes")
+            if chunked:
+                self.transport.write(b"0\r\n\r\n")
+        except Exception as exc:
+            # The head is out, so the only honest answer is a connection that breaks off.
+            logger.error("a stream failed: %s", exc, exc_info=exc, extra={"request_id": request.id})
+            self.abort()
+        finally:
+            close = getattr(chunks, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _drain(self) -> None:
+        """Wait until the socket has taken what was written."""
+        if not self._writable and not self.gone:
+            self._drained = self.serving.loop.create_future()
+            try:
+                await self._drained
+            finally:
+                self._drained = None
+
+    def _answer_refusal(self, error: HTTPError) -> None:
+        coming = cast(_Incoming, self._current)
+        request = coming.request or Request("GET", "/")
+        coming.keep_alive = False
+        if not self.gone:
+            self._write_whole(coming, request, problem.to_problem(error, request))
+        self._release(coming)
+        self._stop_reading()
+        self._linger()
+
+    # -- ends
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being answered, parsed or written."""
+        return self._current is None and self._coming is None and not self._waiting and not self._held
+
+    def _linger(self) -> None:
+        """Close, but first read a little more, or the reset would overtake our answer."""
+        if self.gone or self.transport.is_closing():
+            return
+        self._lingering = _LINGER
+        self._since = self.serving.now
+        if not self._reading:
+            self._reading = True
+            self.transport.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def close(self) -> None:
+        """Send what is written, then close."""
+        self._closing = True
+        if not self.transport.is_closing():
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Drop the connection and cancel its handler."""
+        if self._task is not None:
+            self._task.cancel()
+        self._closing = True
+        self.transport.abort()
+
+    def tick(self, now: float) -> None:
+        """Judge every deadline of this connection."""
+        settings, age = self.settings, now - self._since
+        if not self._writable and now - self._stalled_since > settings.write_stall_s:
+            self.abort()
+        elif self._lingering >= 0:
+            if age >= 1:
+                self.close()
+        elif self._current is not None:
+            self._tick_answering(self._current, now, age)
+        elif self._coming is not None or self._head_bytes:
+            if age > settings.header_timeout_s:
+                self._refuse(HTTPError(408, "The request did not arrive in time"))
+        elif age > (settings.keep_alive_s if self._served else settings.header_timeout_s):
+            self.close()
+
+    def _tick_answering(self, current: _Incoming, now: float, age: float) -> None:
+        settings = self.settings
+        request = current.request
+        if self._streaming:
+            if self._writable and age > settings.stream_idle_s and self._task is not None:
+                self._task.cancel()
+        elif request is not None and age > (request.max_duration or settings.max_duration_s):
+            self._timed_out = True
+            if self._task is not None:
+                self._task.cancel()
+        elif current.waiter is not None and not self._body_keeps_pace(current, now):
+            current.bad = HTTPError(408, "The body did not arrive in time")
+            self._fail_current()
+        if not self._reading and not self.gone and self._peer_has_left():
+            self._left()
+
+    def _body_keeps_pace(self, current: _Incoming, now: float) -> bool:
+        late = now - current.started_at - self.settings.body_grace_s
+        return late <= 0 or current.received >= late * self.settings.body_bytes_per_s
+
+    def _peer_has_left(self) -> bool:
+        """Ask the kernel: a paused transport reports neither end of file nor reset."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is None or not hasattr(select, "poll"):
+            return False
+        hang_up = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
+        poll = select.poll()
+        try:
+            poll.register(sock.fileno(), hang_up)
+        except (OSError, ValueError):
+            return True
+        return any(events & hang_up for _, events in poll.poll(0))
