@@ -202,7 +202,7 @@ class App:
 
     def _no_method(self, route: Route, request: Request) -> Endpoint:
         if request.method not in guard.METHODS:
-            raise HTTPError(501, "This server does not implement that method", code="method_not_implemented")
+            raise guard.unknown_method()
         raise MethodNotAllowed(f"{request.method} is not answered here", headers=(("allow", route.allow),))
 
     def _whole_server(self) -> Route:

@@ -66,13 +66,8 @@ async def prepare(request: Request, response: Response) -> Response:
         headers.delete("content-type")
         return response
     start, end = 0, info.st_size
-    wanted = request.headers.get("range")
-    if (
-        wanted
-        and request.method == "GET"
-        and response.status == 200
-        and _range_is_current(request, headers.get("etag"))
-    ):
+    wanted = request.headers.get("range") if request.method == "GET" and response.status == 200 else None
+    if wanted and _range_is_current(request, headers.get("etag")):
         span = parse_range(wanted, info.st_size)
         if span is not None and not span:
             headers.set("content-range", f"bytes */{info.st_size}")

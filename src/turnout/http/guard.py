@@ -82,6 +82,11 @@ class AllowedHosts:
         return self._any or name in self._exact or any(("." + name).endswith(suffix) for suffix in self._suffixes)
 
 
+def unknown_method() -> HTTPError:
+    """The refusal of a method outside METHODS (RFC 9110 section 9.1)."""
+    return HTTPError(501, "This server does not implement that method", code="method_not_implemented")
+
+
 def check_incoming(request: Request) -> None:
     """Refuse what a host server may have let through and our own parser would not.
 
@@ -89,7 +94,7 @@ def check_incoming(request: Request) -> None:
         HTTPError: 400 for the target or the Host, 501 for the method or a transfer coding.
     """
     if request.method not in METHODS:
-        raise HTTPError(501, "This server does not implement that method", code="method_not_implemented")
+        raise unknown_method()
     if not _is_target(request.target):
         raise BadRequest("The request target holds a character that must be percent-encoded", code="invalid_path")
     coding = request.headers.get("transfer-encoding")

@@ -15,10 +15,8 @@ from .request import Request
 from .response import Response
 
 PROBLEM = "application/problem+json"
-_TITLES = {status.value: status.phrase for status in HTTPStatus} | {
-    413: "Content Too Large",
-    422: "Unprocessable Content",
-}
+_TITLES = {status.value: status.phrase for status in HTTPStatus}
+_TITLES |= {413: "Content Too Large", 422: "Unprocessable Content"}  # renamed by RFC 9110
 # What a database error may say to a client: text of its own would quote row values.
 _DB_DETAILS = {
     400: "The data was refused by the database",

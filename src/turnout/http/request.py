@@ -8,7 +8,6 @@ path, the parameters, the route.
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextvars import Context
@@ -26,6 +25,8 @@ from .path import join, segments
 from .url import URL, URLSearchParams
 
 if TYPE_CHECKING:
+    import asyncio
+
     from .form import FormData
 
 Model = TypeVar("Model")
@@ -46,6 +47,8 @@ class Signal:
 
     async def wait(self) -> None:
         """Return when the client has gone."""
+        import asyncio  # here: it takes as long to import as all of Turnout
+
         if self._waiter is None:
             self._waiter = asyncio.Event()
             if self.aborted:

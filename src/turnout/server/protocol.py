@@ -43,11 +43,7 @@ _JOIN = 65_536  # a body up to this size is sent in one piece with its head
 
 _METHODS = {name.encode(): name for name in guard.METHODS}
 _FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
-_REASONS = {status: problem.title(status) for status in range(200, 600)}
-_STATUS_LINES = {
-    status: f"HTTP/1.1 {status} {reason if reason != 'Error' else ''}\r\n".encode()
-    for status, reason in _REASONS.items()
-}
+_STATUS_LINES = {status: f"HTTP/1.1 {status} {problem.title(status)}\r\n".encode() for status in range(200, 600)}
 _BODYLESS = frozenset({204, 304})
 
 
@@ -349,9 +345,7 @@ class Connection(asyncio.Protocol):
             self._refuse_now(HTTPError(505, "This server speaks HTTP/1.1"))
         method = _METHODS.get(parser.get_method())
         if method is None:
-            self._refuse_now(
-                HTTPError(501, "This server does not implement that method", code="method_not_implemented")
-            )
+            self._refuse_now(guard.unknown_method())
         if len(self._fields) > self.settings.max_headers:
             self._refuse_now(HTTPError(431, f"The request has over {self.settings.max_headers} header fields"))
         target = self._target()
@@ -398,7 +392,7 @@ class Connection(asyncio.Protocol):
 
     def _target(self) -> str:
         url = self._url
-        path, mark, query = url.partition(b"?")
+        path, _, query = url.partition(b"?")
         if len(path) > self.settings.max_path_bytes or len(query) > self.settings.max_query_bytes:
             self._refuse_now(HTTPError(414, "The request target is too long"))
         if b"#" in url or b"\\" in url:
