@@ -76,16 +76,21 @@ def members(model: Any) -> tuple[Member, ...] | None:
             return None
         return tuple(Member(field.encode_name, field.type, field.required) for field in msgspec.structs.fields(model))
     if dataclasses.is_dataclass(origin) or typing.is_typeddict(origin):
-        hints = typing.get_type_hints(origin, include_extras=True)
+        hints = {name: _unmarked(hint) for name, hint in typing.get_type_hints(origin, include_extras=True).items()}
         info: Any = msgspec.inspect.type_info(model)
         return tuple(Member(field.encode_name, hints[field.name], field.required) for field in info.fields)
     return None
 
 
+def _unmarked(hint: Any) -> Any:
+    """A member's type without the ``Required`` or ``NotRequired`` that a TypedDict may put around it."""
+    return typing.get_args(hint)[0] if typing.get_origin(hint) in (typing.Required, typing.NotRequired) else hint
+
+
 def bare(model: Any) -> Any:
-    """*model* without ``Annotated``, ``NewType``, ``Required`` and alias around it."""
+    """*model* without ``Annotated``, ``NewType`` and alias around it."""
     while True:
-        if typing.get_origin(model) in (typing.Annotated, typing.Required, typing.NotRequired):
+        if typing.get_origin(model) is typing.Annotated:
             model = typing.get_args(model)[0]
         elif hasattr(model, "__supertype__"):
             model = model.__supertype__
