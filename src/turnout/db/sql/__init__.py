@@ -1,0 +1,1 @@
+"""Plans to SQL, one file an engine. Nothing outside this folder writes SQL that holds a name."""

@@ -1,0 +1,164 @@
+"""The query as immutable values: what was asked, without the values asked about.
+
+Frozen dataclasses, no behaviour. Two fronts write them (the builder, and text in PostgREST's
+grammar), ``plan.py`` alone reads them. A value is never in here: a node holds a *slot*, the
+index of its value in a tuple kept beside the tree. So two queries that differ only in their
+values are equal, and share one compiled statement.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Op = Literal[
+    "eq", "neq", "gt", "gte", "lt", "lte", "like", "ilike", "is", "in", "contains", "contained_by", "overlaps"
+]  # fmt: skip
+Is = Literal["null", "not_null", "true", "false", "unknown"]
+OPS: frozenset[str] = frozenset(Op.__args__)  # type: ignore[attr-defined]
+IS_WORDS: frozenset[str] = frozenset(Is.__args__)  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A column, or a place inside a JSON column: ``data->a->>b`` has the steps ``a`` and ``b``."""
+
+    column: str
+    steps: tuple[str, ...] = ()
+    as_text: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cond:
+    """One comparison. *slot* is the index of its value; ``is`` has a *word* instead.
+
+    Args:
+        wire: The value came as PostgREST text, where ``*`` is a wildcard too.
+    """
+
+    path: Path
+    op: Op
+    slot: int = -1
+    word: Is | None = None
+    negated: bool = False
+    wire: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Logic:
+    """Conditions joined by one word; no items means true for ``and``, false for ``or``."""
+
+    kind: Literal["and", "or"]
+    items: tuple[Cond | Logic, ...]
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One output column: ``alias:path::cast`` or ``path.aggregate()``."""
+
+    path: Path
+    alias: str | None = None
+    cast: str | None = None
+    aggregate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Star:
+    """Every column of the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embed:
+    """Rows of a related table inside each row: ``alias:relation!hint!inner(…)``."""
+
+    relation: str
+    query: Select
+    alias: str | None = None
+    hint: str | None = None
+    inner: bool = False
+    spread: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One sort key; *nulls* is None for PostgreSQL's default: last when rising, first when falling."""
+
+    path: Path
+    desc: bool = False
+    nulls: Literal["first", "last"] | None = None
+
+
+Item = Column | Star | Embed
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """Rows of one table.
+
+    Args:
+        limit: The slot of the greatest number of rows, or -1.
+        offset: The slot of the number of rows to skip, or -1.
+        one: The caller wants a single row; several are an error.
+    """
+
+    table: str
+    items: tuple[Item, ...] = (Star(),)
+    where: Logic = Logic("and", ())
+    order: tuple[Order, ...] = ()
+    limit: int = -1
+    offset: int = -1
+    count: Literal["exact"] | None = None
+    head: bool = False
+    one: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Returning:
+    """What a mutation gives back of each row that it touched."""
+
+    items: tuple[Item, ...] = (Star(),)
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """What to do when a row is already there; no columns means the primary key."""
+
+    columns: tuple[str, ...] = ()
+    ignore: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """One row; its values are in the slots 0, 1, … in the order of *columns*.
+
+    Several rows are several executions of one of these, so that every row may leave out
+    other columns and still get their defaults.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    conflict: Conflict | None = None
+    returning: Returning | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """New values for every row that matches; they are in the slots 0, 1, … in the order of *columns*."""
+
+    table: str
+    columns: tuple[str, ...]
+    where: Logic
+    returning: Returning | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove every row that matches."""
+
+    table: str
+    where: Logic
+    returning: Returning | None = None
+
+
+Statement = Select | Insert | Update | Delete

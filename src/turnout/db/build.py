@@ -1,0 +1,477 @@
+"""The fluent builder: ``db.from_("posts").select("*").eq("id", id).single()``.
+
+Method names are Supabase's, with a trailing underscore where Python needs one. A Query never
+changes: every method gives a new one, so a base may be shared. It holds two tuples, the *shape*
+(what was called, without values) and the values; the shape is the key of the compile cache, and
+``to_ast`` replays it into an AST only on a miss. Nothing here knows an engine or a schema.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Generator, Iterable, Mapping, Sequence
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast, overload
+
+import msgspec
+
+from ..errors import DbError, ValidationFailed
+from . import ast
+from .errors import error
+from .parse import SHORT, parse_logic, parse_path, parse_select
+
+T = TypeVar("T")
+M = TypeVar("M")
+R = TypeVar("R", covariant=True)
+Row = dict[str, Any]
+Shape = tuple[Any, ...]
+Condition = str | tuple[str, str, Any]
+
+PENDING: Final = object()  # what Door.now gives when the answer needs waiting for
+_FILTERS = frozenset(ast.OPS - {"is"})
+_ORDERED = ("order", "limit", "range")
+
+
+class Rows(list[T]):
+    """The rows of an answer, and how many there were or would be.
+
+    *count* is the total asked for by ``select(..., count="exact")``, or the number of rows that a
+    mutation touched; else None. It takes the place of ``list.count``.
+    """
+
+    __slots__ = ("count",)
+    count: int | None  # type: ignore[assignment]
+
+    def __init__(self, rows: Iterable[T] = (), count: int | None = None) -> None:
+        super().__init__(rows)
+        self.count = count
+
+
+class Door(Protocol):
+    """What runs queries: a Database or a Transaction."""
+
+    server_owned: frozenset[str]
+
+    def now(self, shape: Shape, values: tuple[Any, ...]) -> Any: ...
+
+    def later(self, shape: Shape, values: tuple[Any, ...]) -> Awaitable[Any]: ...
+
+
+class From:
+    """One table, before it is said what to do with it."""
+
+    __slots__ = ("_door", "_table")
+
+    def __init__(self, door: Door, table: str) -> None:
+        self._door, self._table = door, table
+
+    def select(
+        self, columns: str = "*", *, count: Literal["exact"] | None = None, head: bool = False
+    ) -> Query[Rows[Row]]:
+        """Read rows.
+
+        Args:
+            columns: ``"id, name:title"``; ``alias:column`` renames.
+            count: ``"exact"`` also counts every row that matches, whatever the limit.
+            head: Only count.
+        """
+        return Query(self._door, (("select", self._table, columns, count, head),), ())
+
+    def insert(self, rows: Any, *, only: Sequence[str] | None = None) -> Query[Rows[Row]]:
+        """Write one row or a list of them, in one transaction; ``.select()`` gives them back.
+
+        Args:
+            rows: A mapping, Struct, dataclass or pydantic model, or a list of those. A column
+                left out takes its default.
+            only: Take just these columns. A raw request body needs it to write a column that the
+                server owns, such as ``user_id``.
+        """
+        found = _rows(rows, only, self._door.server_owned)
+        return Query(self._door, (("insert", self._table, None, False),), (found,))
+
+    def upsert(
+        self,
+        rows: Any,
+        *,
+        on_conflict: str | None = None,
+        ignore_duplicates: bool = False,
+        only: Sequence[str] | None = None,
+    ) -> Query[Rows[Row]]:
+        """Write rows, replacing the given columns of those already there.
+
+        Args:
+            rows: As for :meth:`insert`.
+            on_conflict: The unique columns that make a duplicate, ``"a,b"``; the primary key if None.
+            ignore_duplicates: Leave a row that is there as it is.
+            only: As for :meth:`insert`.
+        """
+        found = _rows(rows, only, self._door.server_owned)
+        target = tuple(name.strip() for name in on_conflict.split(",")) if on_conflict else ()
+        return Query(self._door, (("insert", self._table, target, ignore_duplicates),), (found,))
+
+    def update(self, patch: Any, *, only: Sequence[str] | None = None) -> Query[Rows[Row]]:
+        """Change the rows that the filters match; with no filter it raises, unless ``.all_rows()``."""
+        row = _row(patch, only, self._door.server_owned, "")
+        return Query(self._door, (("update", self._table, tuple(row)),), tuple(row.values()))
+
+    def delete(self) -> Query[Rows[Row]]:
+        """Remove the rows that the filters match; with no filter it raises, unless ``.all_rows()``."""
+        return Query(self._door, (("delete", self._table),), ())
+
+
+class Query(Generic[R]):
+    """A query under construction; ``await`` runs it and gives its data."""
+
+    __slots__ = ("_door", "_model", "_shape", "_values")
+
+    def __init__(self, door: Door, shape: Shape, values: tuple[Any, ...], model: Any = None) -> None:
+        self._door, self._shape, self._values, self._model = door, shape, values, model
+
+    def __await__(self) -> Generator[Any, None, R]:
+        answer = self._door.now(self._shape, self._values)
+        if answer is PENDING:
+            answer = yield from self._door.later(self._shape, self._values).__await__()
+        return cast("R", answer if self._model is None else _fit(answer, self._model))
+
+    def __repr__(self) -> str:
+        return f"<Query {self._shape!r}>"  # without values: they are nobody's business in a log
+
+    def _add(self, step: tuple[Any, ...], *values: Any) -> Query[R]:
+        return Query(self._door, (*self._shape, step), self._values + values, self._model)
+
+    def _compare(self, op: str, column: str, value: Any) -> Query[R]:
+        if value is None:
+            raise error(
+                "22004", f'{op}("{column}", None) would match nothing in SQL',
+                hint=f'use .is_("{column}", None), or .not_("{column}", "is", None)', status=500,
+            )  # fmt: skip
+        return Query(self._door, (*self._shape, (op, column)), (*self._values, value), self._model)
+
+    # --- filters: all of them must hold ---
+
+    def eq(self, column: str, value: Any) -> Query[R]:
+        """*column* equals *value*."""
+        return self._compare("eq", column, value)
+
+    def neq(self, column: str, value: Any) -> Query[R]:
+        """*column* differs from *value*; NULL does not count as different."""
+        return self._compare("neq", column, value)
+
+    def gt(self, column: str, value: Any) -> Query[R]:
+        """*column* is greater than *value*."""
+        return self._compare("gt", column, value)
+
+    def gte(self, column: str, value: Any) -> Query[R]:
+        """*column* is greater than *value* or equal."""
+        return self._compare("gte", column, value)
+
+    def lt(self, column: str, value: Any) -> Query[R]:
+        """*column* is less than *value*."""
+        return self._compare("lt", column, value)
+
+    def lte(self, column: str, value: Any) -> Query[R]:
+        """*column* is less than *value* or equal."""
+        return self._compare("lte", column, value)
+
+    def like(self, column: str, pattern: str) -> Query[R]:
+        """*column* matches *pattern*: ``%`` is any text, ``_`` any character, ``\\`` escapes; case counts."""
+        return self._compare("like", column, pattern)
+
+    def ilike(self, column: str, pattern: str) -> Query[R]:
+        """As :meth:`like`, whatever the case, in every alphabet."""
+        return self._compare("ilike", column, pattern)
+
+    def is_(
+        self, column: str, value: Literal["null", "not_null", "true", "false", "unknown"] | bool | None
+    ) -> Query[R]:
+        """*column* is NULL, true or false: ``is_("deleted_at", None)``."""
+        return self._add(("is", column, _word(value)))
+
+    def in_(self, column: str, values: Iterable[Any]) -> Query[R]:
+        """*column* is one of *values*; an empty list matches nothing."""
+        return self._compare("in", column, values)
+
+    def not_in(self, column: str, values: Iterable[Any]) -> Query[R]:
+        """*column* is none of *values*."""
+        return self.not_(column, "in", values)
+
+    def contains(self, column: str, value: Any) -> Query[R]:
+        """The array or jsonb *column* holds everything in *value*."""
+        return self._compare("contains", column, value)
+
+    def contained_by(self, column: str, value: Any) -> Query[R]:
+        """Everything in the array or jsonb *column* is in *value*."""
+        return self._compare("contained_by", column, value)
+
+    def overlaps(self, column: str, value: Any) -> Query[R]:
+        """The array *column* and *value* have something in common."""
+        return self._compare("overlaps", column, value)
+
+    def text_search(self, column: str, query: str) -> Query[R]:
+        """Full-text search: PostgreSQL only, so here it raises."""
+        raise error("PGRST127", "text_search is not supported on SQLite", hint="ilike finds plain text")
+
+    def match(self, query: Mapping[str, Any]) -> Query[R]:
+        """Every column named equals its value."""
+        found = self
+        for column, value in query.items():
+            found = found.eq(column, value)
+        return found
+
+    def filter(self, column: str, op: str, value: Any) -> Query[R]:
+        """A filter whose operator comes by name, ``filter("age", "gte", 18)``; ``not.gte`` negates."""
+        if op.startswith("not."):
+            return self.not_(column, op[4:], value)
+        op = _operator(op)
+        return self._add(("is", column, _word(value))) if op == "is" else self._compare(op, column, value)
+
+    def not_(self, column: str, op: str, value: Any) -> Query[R]:
+        """The opposite of a filter: ``not_("status", "eq", "draft")``."""
+        logic, values = _conditions("and", ((column, op, value),), len(self._values), negated=True)
+        return self._add(("logic", logic, len(values)), *values)
+
+    def or_(self, *conditions: Condition) -> Query[R]:
+        """At least one condition holds: ``or_(("views", "gt", 9), ("pinned", "is", True))``.
+
+        A condition may also be text in PostgREST's grammar, ``"views.gt.9,pinned.is.true"``. Never
+        build that text from input: a comma in it would begin another condition. A tuple cannot.
+        """
+        logic, values = _conditions("or", conditions, len(self._values))
+        return self._add(("logic", logic, len(values)), *values)
+
+    # --- the rest ---
+
+    def order(self, column: str, *, desc: bool = False, nulls: Literal["first", "last"] | None = None) -> Query[R]:
+        """Sort by *column*, after any earlier order; NULLs come last, or first when falling."""
+        if nulls not in (None, "first", "last"):
+            raise error("PGRST100", f'nulls is "first" or "last", not {nulls!r}')
+        return self._add(("order", column, bool(desc), nulls))
+
+    def limit(self, count: int) -> Query[R]:
+        """At most *count* rows."""
+        return self._add(("limit",), _whole(count, "limit"))
+
+    def range(self, start: int, end: int) -> Query[R]:
+        """Rows *start* to *end*, counted from 0, both included."""
+        first, last = _whole(start, "range"), _whole(end, "range", -1)
+        if last < first - 1:
+            raise error("PGRST103", f"the range {start} to {end} ends before it begins")
+        return self._add(("range",), last - first + 1, first)
+
+    def select(self, columns: str = "*") -> Query[Rows[Row]]:
+        """After a mutation: give back the rows that it touched."""
+        return cast("Query[Rows[Row]]", self._add(("returning", columns)))
+
+    def single(self: Query[Rows[M]]) -> Query[M | None]:
+        """The one row, or None; several raise PGRST116, and undo a mutation."""
+        return cast("Query[M | None]", self._add(("one",)))
+
+    def maybe_single(self: Query[Rows[M]]) -> Query[M | None]:
+        """The same as :meth:`single`."""
+        return self.single()
+
+    def all_rows(self) -> Query[R]:
+        """Let an update or delete without filters touch every row."""
+        return self._add(("all",))
+
+    @overload
+    def as_(self: Query[Rows[Row]], model: type[M]) -> Query[Rows[M]]: ...
+    @overload
+    def as_(self: Query[Row | None], model: type[M]) -> Query[M | None]: ...
+    def as_(self, model: type[Any]) -> Query[Any]:
+        """Give each row as *model*: a msgspec Struct, dataclass, TypedDict or pydantic model."""
+        return Query(self._door, self._shape, self._values, model)
+
+
+# --- values on the way in ---
+
+
+def _whole(value: Any, what: str, least: int = 0) -> int:
+    if type(value) is not int:
+        try:
+            value = int(value) if not isinstance(value, float) or value.is_integer() else -2
+        except (TypeError, ValueError, OverflowError):
+            value = -2
+    if least <= value < 1 << 62:
+        return int(value)
+    raise error("PGRST103", f"{what} takes whole numbers from 0")
+
+
+def _word(value: Any) -> str:
+    word = {None: "null", True: "true", False: "false"}.get(value) if not isinstance(value, str) else value.lower()
+    if word not in ast.IS_WORDS:
+        raise error("22P02", f"is_ takes None, True, False, 'not_null' or 'unknown', not {str(value)[:40]!r}")
+    return word
+
+
+def _operator(op: str) -> str:
+    op = SHORT.get(op, "is" if op == "is_" else "in" if op == "in_" else op)
+    if op not in ast.OPS:
+        raise error("PGRST100", f"unknown operator {op[:40]!r}", hint=f"one of {', '.join(sorted(ast.OPS))}")
+    return op
+
+
+def _conditions(
+    kind: Literal["and", "or"], conditions: Sequence[Condition], first: int, *, negated: bool = False
+) -> tuple[ast.Logic, tuple[Any, ...]]:
+    items: list[ast.Cond | ast.Logic] = []
+    values: list[Any] = []
+    for condition in conditions:
+        if isinstance(condition, str):
+            logic, found = parse_logic(condition, "or", first + len(values))
+            items.extend(logic.items)
+            values.extend(found)
+            continue
+        column, word, value = condition
+        flip = word.startswith("not.")
+        op = _operator(word[4:] if flip else word)
+        path = parse_path(column)
+        if op == "is":
+            items.append(ast.Cond(path, "is", word=cast("ast.Is", _word(value)), negated=flip))
+            continue
+        if value is None:
+            raise error(
+                "22004", f'("{column}", "{word}", None) would match nothing in SQL', hint='use the operator "is"'
+            )
+        items.append(ast.Cond(path, cast("ast.Op", op), first + len(values), negated=flip))
+        values.append(value)
+    return ast.Logic(kind, tuple(items), negated), tuple(values)
+
+
+def _rows(rows: Any, only: Sequence[str] | None, owned: frozenset[str]) -> list[Row]:
+    if isinstance(rows, (list, tuple)):
+        return [_row(row, only, owned, f"/{number}") for number, row in enumerate(rows)]
+    return [_row(rows, only, owned, "")]
+
+
+def _row(row: Any, only: Sequence[str] | None, owned: frozenset[str], where: str) -> Row:
+    from ..http.jsontext import JSONObject  # here, so that a database alone does not load JSON's limits
+
+    if only is None and isinstance(row, JSONObject):
+        _refuse_owned(row, owned, where)
+    found = _mapping(row)
+    if only is not None:
+        found = {name: value for name, value in found.items() if name in only}
+    return {name: value for name, value in found.items() if value is not msgspec.UNSET}
+
+
+def _refuse_owned(row: Mapping[str, Any], owned: frozenset[str], where: str) -> None:
+    named = [name for name in row if name in owned]
+    if named:
+        raise ValidationFailed(
+            f"The body may not set {', '.join(named)}",
+            errors=[
+                {"pointer": f"{where}/{name}", "message": "this column is set by the server", "type": "server_owned"}
+                for name in named
+            ],
+        )
+
+
+def _mapping(row: Any) -> Mapping[str, Any]:
+    if isinstance(row, Mapping):
+        if not all(isinstance(name, str) for name in row):
+            raise error("PGRST102", "a row's column names are text")
+        return row
+    if isinstance(row, msgspec.Struct):
+        return {name: getattr(row, name) for name in row.__struct_fields__}
+    if dataclasses.is_dataclass(row) and not isinstance(row, type):
+        return {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
+    dump = getattr(row, "model_dump", None)
+    if dump is not None:
+        return cast("Mapping[str, Any]", dump())
+    raise error("PGRST102", f"a row is a mapping or a model, not {type(row).__name__}")
+
+
+# --- values on the way out ---
+
+
+def _fit(answer: Any, model: Any) -> Any:
+    if answer is None:
+        return None
+    if isinstance(answer, Rows):
+        return Rows((_convert(row, model) for row in answer), answer.count)
+    return _convert(answer, model)
+
+
+def _convert(row: Row, model: Any) -> Any:
+    validate = getattr(model, "model_validate", None)
+    try:
+        return validate(row) if validate is not None else msgspec.convert(row, model)
+    except ValueError as exc:  # msgspec's and pydantic's errors are both ValueErrors
+        raise error("42804", f"the row does not fit {model.__name__}: {exc}", status=500) from exc
+
+
+# --- shape to AST ---
+
+
+def to_ast(shape: Shape) -> ast.Statement:
+    """The statement that *shape* stands for, as a select, update or delete."""
+    first, *steps = shape
+    slot = len(first[2]) if first[0] == "update" else 0
+    conditions: list[ast.Cond | ast.Logic] = []
+    order: list[ast.Order] = []
+    slots = {"limit": -1, "offset": -1}
+    for step in steps:
+        match step:
+            case ("limit",):
+                slots["limit"], slot = slot, slot + 1
+            case ("range",):
+                slots["limit"], slots["offset"], slot = slot, slot + 1, slot + 2
+            case ("order", column, desc, nulls):
+                order.append(ast.Order(parse_path(column), desc, nulls))
+            case ("logic", logic, width):
+                conditions.append(logic)
+                slot += width
+            case ("is", column, word):
+                conditions.append(ast.Cond(parse_path(column), "is", word=word))
+            case (op, column) if op in _FILTERS:
+                conditions.append(ast.Cond(parse_path(column), op, slot))
+                slot += 1
+    where = ast.Logic("and", tuple(conditions))
+    names = {step[0] for step in steps}
+    if first[0] == "select":
+        if "returning" in names or "all" in names:
+            raise error("PGRST100", "a query is selected once, and only update and delete take all_rows()")
+        _, table, columns, count, head = first
+        if count not in (None, "exact"):
+            raise error("PGRST127", f"count={count!r} is not supported", hint='count="exact"')
+        items = parse_select(columns)
+        return ast.Select(
+            table, items, where, tuple(order), slots["limit"], slots["offset"], count, head, "one" in names
+        )
+    if not conditions and "all" not in names:
+        raise error(
+            "21000", f"{first[0].upper()} requires a WHERE clause",
+            hint="add a filter, or .all_rows() if every row is meant", status=400,
+        )  # fmt: skip
+    _refuse_order(names, first[0])
+    returning = returning_of(steps)
+    if first[0] == "update":
+        return ast.Update(first[1], first[2], where, returning)
+    return ast.Delete(first[1], where, returning)
+
+
+def to_insert(shape: Shape, columns: tuple[str, ...]) -> ast.Insert:
+    """The statement for one row of an insert or upsert that names *columns*."""
+    (_, table, target, ignore), *steps = shape
+    names = {step[0] for step in steps}
+    if names - {"returning", "one", *_ORDERED}:
+        raise error("PGRST100", "an insert takes no filters")
+    _refuse_order(names, "insert")
+    conflict = None if target is None else ast.Conflict(target, ignore)
+    return ast.Insert(table, columns, conflict, returning_of(steps))
+
+
+def returning_of(steps: Sequence[tuple[Any, ...]]) -> ast.Returning | None:
+    """What the steps after a mutation ask back; ``.single()`` alone asks for everything."""
+    asked = [step[1] for step in steps if step[0] == "returning"]
+    if asked:
+        return ast.Returning(parse_select(asked[-1]))
+    return ast.Returning() if any(step[0] == "one" for step in steps) else None
+
+
+def _refuse_order(names: set[str], verb: str) -> None:
+    if not names.isdisjoint(_ORDERED):
+        raise error("PGRST127", f"order, limit and range on {verb} are not supported")
+
+
+__all__ = ["PENDING", "DbError", "Door", "From", "Query", "Row", "Rows", "Shape", "to_ast", "to_insert"]

@@ -1,0 +1,257 @@
+"""Database and Transaction: the doors through which queries run.
+
+A Database is bound to a place, not to an event loop: connections are made on first use, so one
+object serves a whole program and every test makes its own. A Transaction is an explicit handle,
+so that reading the code shows what is inside it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextvars import ContextVar
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, LiteralString
+
+from ..errors import ConfigError, DbError
+from .build import PENDING, From, Query, Row, Rows, Shape
+from .errors import error
+from .sql.sqlite import release, rollback_to, savepoint
+
+if TYPE_CHECKING:
+    from .exec.sqlite import SqliteEngine
+
+SERVER_OWNED = ("id", "user_id", "owner_id", "role", "is_admin", "created_at", "updated_at")
+_held: ContextVar[Transaction | None] = ContextVar("turnout_db_transaction", default=None)
+
+
+def parse_place(place: str | Path) -> Path | None:
+    """The file that a DATABASE_URL or path names, made absolute; None means in memory.
+
+    ``sqlite:///data/app.db`` is relative to the working directory, ``sqlite:////srv/app.db`` is not.
+    """
+    text = os.fspath(place)
+    if text.startswith(("postgres://", "postgresql://")):
+        raise ConfigError(
+            "PostgreSQL comes with a later release; this one runs on SQLite",
+            cure="set DATABASE_URL=sqlite:///data/app.db, or leave it out",
+        )
+    if text in (":memory:", "sqlite://:memory:", "sqlite:///:memory:", "sqlite://"):
+        return None
+    if text.startswith("sqlite://"):
+        if not text.startswith("sqlite:///"):
+            raise ConfigError(
+                f"{text!r} names a host, and SQLite is a file", cure="three slashes: sqlite:///data/app.db"
+            )
+        text = text.removeprefix("sqlite:///")
+    elif "://" in text:
+        raise ConfigError(f"DATABASE_URL has the unknown scheme {text.split('://')[0]!r}", cure="sqlite:///data/app.db")
+    if not text:
+        raise ConfigError("DATABASE_URL is empty", cure="sqlite:///data/app.db")
+    return Path(text).absolute()
+
+
+class _Queries:
+    """What a Database and a Transaction have in common: the ways to begin a query."""
+
+    __slots__ = ()
+
+    def from_(self, table: str) -> From:
+        """Begin a query on *table*."""
+        return From(self, table)  # type: ignore[arg-type]
+
+    def table(self, table: str) -> From:
+        """The same as :meth:`from_`."""
+        return From(self, table)  # type: ignore[arg-type]
+
+    def sql(self, statement: LiteralString, /, **values: Any) -> Query[Rows[Row]]:
+        """One statement of your own; every ``:name`` in it is bound to the argument of that name."""
+        return Query(self, (("sql", statement),), (values,))  # type: ignore[arg-type]
+
+    def rpc(self, function: str, args: dict[str, Any] | None = None) -> Query[Rows[Row]]:
+        """Call a database function: PostgreSQL only, so here it raises."""
+        raise error("PGRST202", f"SQLite has no stored functions, so not {function[:63]!r} either", status=400)
+
+
+class Database(_Queries):
+    """A database: ``Database("data/app.db")``, or ``Database(":memory:")`` in tests.
+
+    Args:
+        place: A path or a DATABASE_URL; None to be told later, by :meth:`configure`.
+        durable: A write is on the disk before it is acknowledged, and survives a power cut.
+        server_owned: Columns that a raw request body may not set.
+    """
+
+    __slots__ = ("__weakref__", "_durable", "_engine", "_path", "_placed", "server_owned")
+
+    def __init__(
+        self, place: str | Path | None = None, *, durable: bool = False, server_owned: Iterable[str] = SERVER_OWNED
+    ) -> None:
+        self._engine: SqliteEngine | None = None
+        self._placed = False
+        self._path: Path | None = None
+        self._durable, self.server_owned = durable, frozenset(server_owned)
+        if place is not None:
+            self.configure(place, durable=durable, server_owned=server_owned)
+
+    def __repr__(self) -> str:
+        where = (self._path or ":memory:") if self._placed else "not configured"
+        return f"<Database {where}>"
+
+    @property
+    def path(self) -> Path | None:
+        """The file, or None for a database in memory."""
+        return self._path
+
+    def configure(
+        self, place: str | Path, *, durable: bool = False, server_owned: Iterable[str] = SERVER_OWNED
+    ) -> None:
+        """Say where the database is; connections to an earlier place are closed."""
+        path = parse_place(place)
+        self.server_owned = frozenset(server_owned)
+        if self._placed and path is not None and (path, durable) == (self._path, self._durable):
+            return
+        self._shut()
+        self._placed, self._path, self._durable = True, path, durable
+
+    @property
+    def engine(self) -> SqliteEngine:
+        """The engine, opened on first use."""
+        return self._engine or self._open()
+
+    def _open(self) -> SqliteEngine:
+        if not self._placed:
+            raise ConfigError(
+                "the database is not configured",
+                cure='run inside a project (turnout dev), or call turnout.db.configure("data/app.db", durable=True)',
+            )
+        from .exec.sqlite import SqliteEngine
+
+        self._engine = SqliteEngine(self._path, durable=self._durable)
+        return self._engine
+
+    def now(self, shape: Shape, values: tuple[Any, ...]) -> Any:
+        """For Query: the answer of a quick read, or PENDING."""
+        return (self._engine or self._open()).now(shape, values)
+
+    async def later(self, shape: Shape, values: tuple[Any, ...]) -> Any:
+        """For Query: the answer of everything else."""
+        engine = self.engine
+        if shape[0][0] != "select" or self._path is None:
+            self._refuse_inside(engine)
+        return await engine.later(shape, values)
+
+    def transaction(self) -> Transaction:
+        """``async with db.transaction() as tx``: all of it happens, or nothing.
+
+        Any exception rolls back, cancellation included; a value returned from inside commits.
+        """
+        return Transaction(self)
+
+    def _refuse_inside(self, engine: SqliteEngine) -> None:
+        held = _held.get()
+        if held is not None and held.holds(engine):
+            # It would wait for a lock that only the end of the waiting task can open.
+            raise error(
+                "25001", "this task holds a transaction, which db would wait for in vain",
+                hint="inside the block use tx: tx.from_(…), tx.sql(…), tx.transaction()", status=500,
+            )  # fmt: skip
+
+    async def close(self) -> None:
+        """Finish the writes under way and close every connection; the next query opens them again."""
+        self._shut()
+
+    def _shut(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+
+
+class Transaction(_Queries):
+    """A transaction, or a savepoint within one; made by ``transaction()`` and used with ``async with``."""
+
+    __slots__ = ("_before", "_database", "_depth", "_engine", "_failed", "_open", "_parent", "server_owned")
+
+    def __init__(self, database: Database, parent: Transaction | None = None) -> None:
+        self._database, self._parent = database, parent
+        self._depth: int = 0 if parent is None else parent._depth + 1
+        self._engine: SqliteEngine | None = None
+        self._failed = self._open = False
+        self._before: Transaction | None = None
+        self.server_owned = database.server_owned
+
+    @property
+    def _root(self) -> Transaction:
+        return self if self._parent is None else self._parent._root
+
+    def holds(self, engine: SqliteEngine) -> bool:
+        """Whether this transaction is open on *engine*."""
+        return self._open and self._engine is engine
+
+    async def __aenter__(self) -> Transaction:
+        if self._open or self._engine is not None:
+            raise error("25001", "a transaction object is used once", status=500)
+        engine = self._database.engine
+        if self._parent is None:
+            self._database._refuse_inside(engine)
+            await engine.begin(self)
+        else:
+            self._parent._usable()
+            await engine.execute(self._root, savepoint(self._depth))
+        self._engine, self._open = engine, True
+        if self._parent is None:
+            self._before = _held.get()
+            _held.set(self)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        engine, self._open = self._engine, False
+        assert engine is not None
+        if self._parent is None:
+            _held.set(self._before)
+        good = kind is None and not self._failed
+        if self._parent is not None:
+            if not good:
+                await engine.execute(self._root, rollback_to(self._depth))
+            await engine.execute(self._root, release(self._depth))
+        elif good:
+            await engine.commit(self)
+        else:
+            await engine.rollback(self)
+        if kind is None and self._failed:
+            raise error(
+                "25P02", "the transaction was rolled back, because a statement in it had failed",
+                hint="let the error leave the block, or try the statement inside tx.transaction()", status=500,
+            )  # fmt: skip
+
+    def _usable(self) -> SqliteEngine:
+        if not self._open or self._engine is None:
+            raise error("25P01", "the transaction is over, or has not begun", status=500)
+        if self._failed:
+            raise error(
+                "25P02", "current transaction is aborted, commands ignored until end of transaction block", status=500
+            )
+        return self._engine
+
+    def now(self, shape: Shape, values: tuple[Any, ...]) -> Any:
+        """For Query: a transaction lives on the writer, so nothing is at hand."""
+        return PENDING
+
+    async def later(self, shape: Shape, values: tuple[Any, ...]) -> Any:
+        """For Query: run on the transaction's connection. An error aborts it, as in PostgreSQL."""
+        engine = self._usable()
+        try:
+            return await engine.later(shape, values, self._root)
+        except DbError:
+            self._failed = True
+            raise
+
+    def transaction(self) -> Transaction:
+        """A savepoint: what fails inside it is undone alone."""
+        return Transaction(self._database, self)
+
+
+db = Database()

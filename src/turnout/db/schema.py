@@ -1,0 +1,193 @@
+"""Tables, columns and keys as the database has them; the only home of a quoted name.
+
+``Schema`` is plain data that any engine can fill; ``load_sqlite`` reads it through pragmas.
+The declared type name of a column *is* its logical type, as SQLite keeps the words but not
+their meaning. Look-ups are by exact case, though SQLite's own are not, because PostgreSQL's are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import sqlite3
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}\Z")
+
+
+def quote(name: str) -> str:
+    """*name* as an SQL identifier; only this module and ``sql/`` may call it."""
+    if "\0" in name:
+        raise ValueError("a name may not hold NUL")
+    return '"' + name.replace('"', '""') + '"'
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """A logical type: PostgreSQL's internal name, its arguments, and whether it is an array of them."""
+
+    name: str
+    args: tuple[int, ...] = ()
+    array: bool = False
+
+    def __str__(self) -> str:
+        args = f"({','.join(map(str, self.args))})" if self.args else ""
+        return self.name + args + ("[]" if self.array else "")
+
+
+UNKNOWN = Type("unknown")
+_ALIASES = {
+    "smallint": "int2", "int2": "int2", "smallserial": "int2", "integer": "int4", "int": "int4", "int4": "int4",
+    "serial": "int4", "bigint": "int8", "int8": "int8", "bigserial": "int8", "real": "float4", "float4": "float4",
+    "double precision": "float8", "float8": "float8", "float": "float8", "numeric": "numeric", "decimal": "numeric",
+    "boolean": "bool", "bool": "bool", "text": "text", "varchar": "varchar", "character varying": "varchar",
+    "uuid": "uuid", "date": "date", "time": "time", "time without time zone": "time", "timestamp": "timestamp",
+    "timestamp without time zone": "timestamp", "timestamptz": "timestamptz",
+    "timestamp with time zone": "timestamptz", "json": "json", "jsonb": "jsonb", "bytea": "bytea", "blob": "bytea",
+}  # fmt: skip
+_TYPE = re.compile(r"([a-z][a-z0-9_ ]*?)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?\s*(\[\s*\])?\Z")
+
+
+def parse_type(declared: str) -> Type | None:
+    """The logical type of a declaration such as ``numeric(10,2)``, or None for one we do not know."""
+    match = _TYPE.match(" ".join(declared.lower().split()))
+    if match is None or match[1] not in _ALIASES:
+        return None
+    name = _ALIASES[match[1]]
+    args = tuple(int(arg) for arg in (match[2], match[3]) if arg is not None)
+    if len(args) > {"numeric": 2, "varchar": 1}.get(name, 0):
+        return None
+    return Type(name, args, match[4] is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column.
+
+    Args:
+        nullable: NULL may be stored.
+        default: The default's SQL text, or None.
+        generated: The database computes it; it cannot be written.
+        rowid: SQLite's ``integer primary key``, which numbers itself.
+    """
+
+    table: str
+    name: str
+    type: Type
+    nullable: bool = True
+    default: str | None = None
+    generated: bool = False
+    rowid: bool = False
+    quoted: str = field(init=False, compare=False, default="")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "quoted", quote(self.name))
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """*columns* point at *references* of *table*."""
+
+    name: str
+    columns: tuple[str, ...]
+    table: str
+    references: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table or view."""
+
+    name: str
+    kind: Literal["table", "view"]
+    columns: dict[str, Column]
+    pk: tuple[str, ...] = ()
+    uniques: tuple[tuple[str, ...], ...] = ()
+    fks: tuple[ForeignKey, ...] = ()
+    quoted: str = field(init=False, compare=False, default="")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "quoted", quote(self.name))
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """Every table by name; *version* changes whenever a table does."""
+
+    tables: dict[str, Table]
+    version: int = 0
+
+
+def load_sqlite(connection: sqlite3.Connection) -> Schema:
+    """Read the schema; the connection must be in no transaction that changes it."""
+    version = int(connection.execute("pragma schema_version").fetchone()[0])
+    listed = connection.execute(
+        "select name, type, wr from pragma_table_list where schema = 'main' and type in ('table', 'view')"
+        " and name not like 'sqlite#_%' escape '#' order by name"
+    ).fetchall()
+    tables = {name: _load_table(connection, name, kind, bool(wr)) for name, kind, wr in listed}
+    return Schema(tables, version)
+
+
+def _load_table(connection: sqlite3.Connection, name: str, kind: str, without_rowid: bool) -> Table:
+    info = connection.execute(
+        'select name, type, "notnull", dflt_value, pk, hidden from pragma_table_xinfo(?)', (name,)
+    )
+    rows = [row for row in info.fetchall() if row[5] != 1]  # 1: a hidden column of a virtual table
+    keys = sorted((row[4], row[0]) for row in rows if row[4])
+    alias = rows_alias(rows) if kind == "table" and not without_rowid else None
+    columns = {
+        column: Column(
+            name,
+            column,
+            # SQLite numbers rows in 64 bits whatever the word is.
+            Type("int8") if column == alias else parse_type(declared) or UNKNOWN,
+            nullable=not (notnull or pk),
+            default=default,
+            generated=hidden in (2, 3),
+            rowid=column == alias,
+        )
+        for column, declared, notnull, default, pk, hidden in rows
+    }
+    return Table(
+        name,
+        "view" if kind == "view" else "table",
+        columns,
+        tuple(column for _, column in keys),
+        tuple(_uniques(connection, name)),
+        tuple(_foreign_keys(connection, name)),
+    )
+
+
+def rows_alias(rows: Iterable[tuple[str, str, int, str | None, int, int]]) -> str | None:
+    """The name of the column that is the rowid: the only key, and declared exactly ``INTEGER``."""
+    keys = [(name, declared) for name, declared, _, _, pk, _ in rows if pk]
+    return keys[0][0] if len(keys) == 1 and keys[0][1].upper() == "INTEGER" else None
+
+
+def _uniques(connection: sqlite3.Connection, table: str) -> Iterable[tuple[str, ...]]:
+    found = connection.execute(
+        'select name from pragma_index_list(?) where "unique" = 1 and partial = 0 order by seq', (table,)
+    ).fetchall()
+    for (index,) in found:
+        names = connection.execute("select name from pragma_index_info(?) order by seqno", (index,)).fetchall()
+        if all(name is not None for (name,) in names):  # None: an index on an expression
+            yield tuple(name for (name,) in names)
+
+
+def _foreign_keys(connection: sqlite3.Connection, table: str) -> Iterable[ForeignKey]:
+    found = connection.execute(
+        'select id, "table", "from", "to" from pragma_foreign_key_list(?) order by id, seq', (table,)
+    ).fetchall()
+    for number in sorted({row[0] for row in found}):
+        rows = [row for row in found if row[0] == number]
+        target, columns = rows[0][1], tuple(row[2] for row in rows)
+        references = tuple(row[3] for row in rows)
+        if None in references:  # "references users" alone means its primary key
+            keys = connection.execute("select name from pragma_table_xinfo(?) where pk > 0 order by pk", (target,))
+            references = tuple(name for (name,) in keys.fetchall())
+        # SQLite forgets constraint names, so PostgreSQL's own default stands in.
+        yield ForeignKey(f"{table}_{'_'.join(columns)}_fkey", columns, target, references)
