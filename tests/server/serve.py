@@ -4,7 +4,7 @@
 
 FOLDER is where both sides meet: ``port`` holds the port once requests are answered, ``workers/``
 a file for each process that started, ``broken`` makes the app fail to load, ``gate`` lets the
-requests to /wait go on. ``workers: 0`` serves in this process, without a supervisor.
+requests to /wait go on. ``workers: 0`` serves in this process, without a supervisor; ``uvloop: false`` without uvloop.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from turnout.server.worker import work
 
 FOLDER = Path(sys.argv[1])
 OPTIONS = json.loads(sys.argv[2])
+if not OPTIONS.get("uvloop", True):
+    sys.modules["uvloop"] = None  # type: ignore[assignment]  # what makes an import fail
 
 
 class App:

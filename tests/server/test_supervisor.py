@@ -197,16 +197,17 @@ def test_a_supervisor_that_was_itself_stopped_blames_no_worker(tmp_path):
 
 def test_connections_spread_over_the_workers(tmp_path):
     with serving(tmp_path, workers=2) as server:
-        connections = [server.connect() for _ in range(20)]
+        connections = [server.connect() for _ in range(40)]
         for connection in connections:
             connection.connect()
+            time.sleep(0.005)  # or a busy machine gives all to whichever worker it runs first
         answers = []
         for connection in connections:
             connection.request("GET", "/")
             answers.append(connection.getresponse().read())
             connection.close()
 
-        assert {answers.count(pid) >= 5 for pid in answers} == {True}
+        assert min(answers.count(pid) for pid in set(answers)) >= 8
         assert len(set(answers)) == 2
 
 
@@ -241,6 +242,19 @@ def test_a_unix_socket_stays_when_old_workers_go(tmp_path):
         until(lambda: server.alive() and old not in server.alive(), "new workers only")
 
         assert server.get() != old
+
+
+def test_asyncios_own_loop_serves_and_reloads_where_uvloop_is_missing(tmp_path):
+    with serving(tmp_path, workers=2, unix=str(tmp_path / "s"), uvloop=False) as server, Load(server) as load:
+        load.until_more()
+        old = server.started()
+        server.signal(signal.SIGHUP)
+        until(lambda: server.alive() and not server.alive() & old, "new workers only")
+        load.until_more(by=server.alive())
+
+        assert load.failures == []
+        server.signal(signal.SIGTERM)
+        assert server.exit_status() == 0
 
 
 def test_a_file_in_the_place_of_a_unix_socket_is_kept(tmp_path):
