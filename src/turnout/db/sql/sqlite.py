@@ -15,7 +15,7 @@ from typing import Any
 from ...errors import DbError
 from ..errors import error, not_supported
 from ..plan import Condition, DeletePlan, InsertPlan, Output, Plan, SelectPlan, Sort, Tree, UpdatePlan
-from ..schema import Column, Schema, Type
+from ..schema import Column, Schema, Type, quote
 from . import values
 from .values import Codec, Stored, codec
 
@@ -415,3 +415,8 @@ def probe_view(select: str) -> str:
 
 DROP_PROBE = "drop view temp.turnout_probe"
 PROBE = "select name, type from pragma_table_xinfo('turnout_probe', 'temp')"
+
+
+def drop(kind: str, name: str) -> str:
+    """Remove the trigger, view or table *name*, as the database itself lists it."""
+    return f"drop {kind} if exists {quote(name)}"
