@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from turnout.config import Config, ServerConfig, load_config
+from turnout.config import Config, load_config
 from turnout.errors import ConfigError
 
 HEAD = '[project]\nname = "x"\n\n'
@@ -144,10 +143,17 @@ def test_a_file_that_is_not_utf8_is_named(tmp_path):
         load_config(tmp_path, "development", {})
 
 
-def test_the_server_table_has_every_setting_of_the_server():
-    from turnout.server.protocol import Settings
-
-    known = {each.name: each.default for each in fields(ServerConfig)}
-    assert {each.name: known.get(each.name) for each in fields(Settings)} == {
-        each.name: each.default for each in fields(Settings)
-    }
+@pytest.mark.parametrize(
+    ("url", "seen"),
+    [
+        ("sqlite:///var/x.db", "{root}/var/x.db"),
+        ("sqlite:////var/x.db", "/var/x.db"),
+        ("var/x.db", "{root}/var/x.db"),
+        ("/var/x.db", "/var/x.db"),
+        (":memory:", ":memory:"),
+        ("sqlite:///:memory:", "sqlite:///:memory:"),
+        ("postgres://u@h/x", "postgres://u@h/x"),
+    ],
+)
+def test_a_relative_database_is_one_in_the_project(tmp_path, url, seen):
+    assert load(tmp_path, "", DATABASE_URL=url).database_url == seen.format(root=tmp_path)

@@ -61,7 +61,7 @@ class Config:
     Attributes:
         root: The project's folder, absolute.
         mode: What it was read for.
-        database_url: ``DATABASE_URL``, or the path of ``app.db`` in the data folder.
+        database_url: ``DATABASE_URL``, or ``app.db`` in the data folder; a SQLite path is absolute.
         trailing_slash: True where ``/x/`` is the canonical form and ``/x`` redirects.
         sync_threads: How many ``def`` handlers may run at once.
     """
@@ -112,7 +112,7 @@ def load_config(root: Path, mode: Mode, values: Mapping[str, str]) -> Config:
             reader.missing_hosts()
         given["allowed_hosts"] = list(LOCAL_HOSTS)
     reader.raise_problems()
-    database = values.get("DATABASE_URL") or str(root / given.get("data_dir", "data") / "app.db")
+    database = _absolute(values.get("DATABASE_URL") or f"{given.get('data_dir', 'data')}/app.db", root)
     return Config(
         root=root,
         mode=mode,
@@ -121,6 +121,14 @@ def load_config(root: Path, mode: Mode, values: Mapping[str, str]) -> Config:
         limits=Limits(**limits),
         **given,
     )
+
+
+def _absolute(database: str, root: Path) -> str:
+    """A relative SQLite path is one in the project, from wherever the command was typed."""
+    path = database.removeprefix("sqlite:///")
+    if "://" in path or ":memory:" in path:
+        return database
+    return str(root / path)
 
 
 class _Reader:

@@ -61,7 +61,12 @@ def from_exception(exc: BaseException, root: Path) -> ConfigError:
             f"{type(exc).__name__}: {exc.msg}", file=exc.filename, line=exc.lineno, cure="mend the syntax of this line"
         )
     file, line = _deepest(exc, root)
-    return ConfigError(f"{type(exc).__name__}: {exc}", file=file, line=line, cure=_cure(exc))
+    if file is None:
+        # No line of the user's is involved, so the whole traceback is what a report of it needs.
+        import traceback
+
+        traceback.print_exception(exc)
+    return ConfigError(f"{type(exc).__name__}: {exc}", file=file, line=line, cure=_cure(exc) if file else None)
 
 
 def _deepest(exc: BaseException, root: Path) -> tuple[str | None, int | None]:

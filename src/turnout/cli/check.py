@@ -1,0 +1,116 @@
+"""Look at a project without starting it, and list every problem at once.
+
+The exit status is 0 when all is well, 1 when it starts but something is amiss (a name of
+.env.example is not set), 3 when it cannot start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..env import compare_with_example, env
+from ..errors import ConfigError
+from .load import load, project_root, read_settings
+from .main import CANNOT_START, FAILED
+from .report import as_data, as_text, from_exception
+
+if TYPE_CHECKING:
+    from ..routing.manifest import RouteFile
+
+T = TypeVar("T")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("folder", nargs="?", type=Path, help="the project (default: the current folder)")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what is wrong."""
+    root = project_root(args.folder)
+    found = _Found(root)
+    routes = found.everything()
+    remarks = [] if found.errors else _remarks(root)
+    if args.json:
+        problems = [as_data(each) for each in found.errors + remarks]
+        print(json.dumps({"ok": not problems, "routes": routes, "problems": problems}))
+    else:
+        for each in found.errors + remarks:
+            print(as_text(each, sys.stderr), file=sys.stderr)
+        if not found.errors and not remarks:
+            print(f"{routes} routes, no problems")
+    return CANNOT_START if found.errors else FAILED if remarks else 0
+
+
+class _Found:
+    """The problems of one project, in the order in which they were met."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.errors: list[ConfigError] = []
+
+    def tried(self, step: Callable[[], T]) -> T | None:
+        """The result of *step*; None, and one more problem, if it raises."""
+        try:
+            return step()
+        except Exception as exc:
+            error = from_exception(exc, self.root)
+            # Two routes that import the same broken file have one problem, and so has the project.
+            if (error.file, error.line, error.message) not in {(e.file, e.line, e.message) for e in self.errors}:
+                self.errors.append(error)
+            return None
+
+    def everything(self) -> int:
+        """Try each part on its own, so that one mistake does not hide the next; the number of routes."""
+        from ..routing.module import importable, load_error, load_middleware
+        from ..routing.scan import scan
+
+        root = self.root
+        self.tried(lambda: env.load(root, "development"))
+        config = self.tried(lambda: read_settings(root, "production"))
+        app_dir, public_dir = (config.app_dir, config.public_dir) if config else ("app", "public")
+        importable(root)
+        manifest = self.tried(lambda: scan(root / app_dir, root / public_dir))
+        routes = manifest.routes if manifest else ()
+        for route in routes:
+            self.route(route)
+        for file in sorted({file for route in routes for file in route.middleware}):
+            self.tried(lambda file=file: load_middleware(file, root))  # type: ignore[misc]
+        for file in sorted({file for route in routes for file in route.errors}):
+            self.tried(lambda file=file: load_error(file, root))  # type: ignore[misc]
+        if not self.errors:
+            self.tried(lambda: load(root, "development"))
+        return len(routes)
+
+    def route(self, route: RouteFile) -> None:
+        """Load one route file and read the signature of each of its handlers."""
+        from ..routing.bind import bind
+        from ..routing.module import load_module, read_exports
+
+        exports = self.tried(lambda: read_exports(load_module(route.file, self.root), route.file))
+        for handler in exports.handlers.values() if exports else ():
+            self.tried(lambda: bind(handler, route.pattern, str(route.file), run_sync=_no_thread))  # noqa: B023
+
+
+async def _no_thread(function: Callable[..., Any], *args: Any) -> Any:
+    raise AssertionError("a check calls no handler")
+
+
+def _remarks(root: Path) -> list[ConfigError]:
+    """What does not stop the start: the environment and its example disagree."""
+    missing, unlisted = compare_with_example(root, env, "development")
+    example = root / ".env.example"
+    return [
+        *(ConfigError(f"{name} is in .env.example and not set", file=example, cure=_SET) for name in missing),
+        *(ConfigError(f"{name} is set and not in .env.example", file=example, cure=_LIST) for name in unlisted),
+    ]
+
+
+_SET = "set it in .env.local, or remove it from .env.example"
+_LIST = "add it there without its value, so that others know of it"

@@ -1,0 +1,96 @@
+"""Migrate the project's database: plain SQL files in migrations/, each applied once.
+
+Mode and so the .env files are production's, or what TURNOUT_MODE says; turnout dev applies
+pending migrations by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+from ..config import load_config
+from ..env import Mode, load_env
+from ..errors import ConfigError
+from .load import project_root, use_database
+from .main import FAILED
+from .report import short
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    root = argparse.ArgumentParser(add_help=False)
+    root.add_argument("--root", type=Path, help="the project (default: the current folder)")
+    commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    new = commands.add_parser("new", parents=[root], help="create an empty migration file")
+    new.add_argument("name", help="what it does, such as add_posts")
+    commands.add_parser("migrate", parents=[root], help="apply what is pending")
+    status = commands.add_parser("status", parents=[root], help="list the migrations; exit status 1 if any is pending")
+    status.add_argument("--json", action="store_true", help="one JSON object per line")
+    reset = commands.add_parser("reset", parents=[root], help="delete all data and apply every migration anew")
+    reset.add_argument("--yes", action="store_true", help="really")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do one of the four."""
+    root = project_root(args.root)
+    mode = cast(Mode, os.environ.get("TURNOUT_MODE", "production"))
+    # Only the database settings matter here, so production's demand for allowed_hosts does not.
+    config = load_config(root, "development", load_env(root, mode))
+    if args.action != "new":
+        use_database(config, durable=mode == "production")
+    action = {"new": _new, "migrate": _migrate, "status": _status, "reset": _reset}[args.action]
+    return action(args, root / config.migrations_dir)
+
+
+def _new(args: argparse.Namespace, folder: Path) -> int:
+    from ..db import migrate
+
+    print(f"created {short(migrate.new(folder, args.name, datetime.now(UTC)))}")
+    return 0
+
+
+def _migrate(args: argparse.Namespace, folder: Path) -> int:
+    from ..db import db, migrate
+
+    done = asyncio.run(migrate.migrate(db, folder))
+    for each in done:
+        print(f"applied {each.version}_{each.name}")
+    if not done:
+        print(f"{_place(db.path)} is up to date")
+    return 0
+
+
+def _status(args: argparse.Namespace, folder: Path) -> int:
+    from ..db import db, migrate
+
+    found = asyncio.run(migrate.status(db, folder))
+    for each in found:
+        state = (
+            "changed" if each.changed else "missing" if not each.file else "applied" if each.applied_at else "pending"
+        )
+        if args.json:
+            line = {"version": each.version, "name": each.name, "state": state, "applied_at": each.applied_at}
+            print(json.dumps(line))
+        else:
+            print(f"{state:<8} {each.version}_{each.name}")
+    return 0 if all(each.applied_at and each.file and not each.changed for each in found) else FAILED
+
+
+def _reset(args: argparse.Namespace, folder: Path) -> int:
+    from ..db import db, migrate
+
+    if not args.yes:
+        raise ConfigError(f"this deletes all data in {_place(db.path)}", cure="turnout db reset --yes, if you mean it")
+    for each in asyncio.run(migrate.reset(db, folder)):
+        print(f"applied {each.version}_{each.name}")
+    return 0
+
+
+def _place(path: Path | None) -> str:
+    return short(path) if path else "the database in memory"

@@ -1,0 +1,102 @@
+"""Serve the project in the current folder while you work on it.
+
+Reloads on save and keeps the last version that worked when the new one does not load; applies
+pending migrations; logs each request; shows a page with the failing line when a handler raises.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import ConfigError
+from .load import configure_log, load, project_root, read_settings, use_database
+from .report import as_text, from_exception
+
+if TYPE_CHECKING:
+    from ..app import App
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("folder", nargs="?", type=Path, help="the project (default: the current folder)")
+    parser.add_argument(
+        "--port", type=int, help="port (default: $PORT, then pyproject.toml, then 8000; 0 for any free one)"
+    )
+    parser.add_argument("--host", help="address (default: $HOST, then pyproject.toml, then 127.0.0.1)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    from ..db import db
+    from ..dev.server import Reloading, say
+    from ..server.supervisor import bind
+    from ..server.worker import work
+    from .start import url
+
+    root = project_root(args.folder)
+    settings = read_settings(root, "development").server
+    given = {"host": args.host, "port": args.port}
+    settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
+    # Python trusts a cached file whose source has the same size and second, and an edit can have both.
+    sys.dont_write_bytecode = True
+    configure_log("development")
+    sock = bind(settings.host, settings.port)
+    address = url(sock)
+
+    def load_app() -> Reloading:
+        return Reloading(
+            root,
+            load=lambda: _reload(root),
+            close=db.close,
+            fail=lambda exc: _fail(exc, root),
+            say=say,
+            ready=lambda: print(f"ready on {address}  (Ctrl-C stops)", flush=True),
+        )
+
+    # Nobody deploys to a developer's machine: a stop takes no time for balancers.
+    return work(
+        [sock], load_app, replace(settings, drain_delay_s=0, drain_s=min(settings.drain_s, 2), access_log=False)
+    )
+
+
+def _reload(root: Path) -> App:
+    """Load the project from its files as they are now; if that fails, all is as it was before."""
+    from ..db import db
+    from ..routing.module import unload
+
+    dropped = unload(root)
+    try:
+        _migrate(root)
+        app = load(root, "development").app
+    except BaseException:
+        unload(root)
+        # The old app goes on, and what it imports only when a request needs it must be the old code.
+        sys.modules.update(dropped)
+        raise
+    # The next app uses the same database, perhaps already while this one ends.
+    app.on_shutdown.remove(db.close)
+    return app
+
+
+def _migrate(root: Path) -> None:
+    """Apply pending migrations."""
+    from ..db import db, migrate
+    from ..dev.server import say
+
+    config = read_settings(root, "development")
+    folder = root / config.migrations_dir
+    if folder.is_dir():
+        use_database(config, durable=False)
+        for each in asyncio.run(migrate.migrate(db, folder)):
+            say(f"applied {folder.name}/{each.version}_{each.name}")
+
+
+def _fail(exc: Exception, root: Path) -> ConfigError:
+    error = from_exception(exc, root)
+    print(as_text(error, sys.stderr), file=sys.stderr, flush=True)
+    return error

@@ -1,0 +1,74 @@
+"""Finding a project, and loading it with errors that name the user's line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import log
+from ..config import Config, load_config
+from ..env import Mode, load_env, secret_values
+from ..errors import ConfigError
+from .report import from_exception
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..project import Project
+
+
+def project_root(given: Path | None = None) -> Path:
+    """The folder of the project: *given*, or the current one.
+
+    Raises:
+        ConfigError: it is not a folder with a project in it.
+    """
+    root = (given or Path()).absolute()
+    if not root.is_dir():
+        raise ConfigError(f"there is no folder {root}", cure="check the spelling")
+    if not (root / "app").is_dir() and not (root / "pyproject.toml").is_file():
+        raise ConfigError(
+            f"there is no project in {root}: it has neither app/ nor pyproject.toml",
+            cure="change to the project's folder, or create one with turnout new NAME",
+        )
+    return root
+
+
+def read_settings(root: Path, mode: Mode) -> Config:
+    """The project's settings, read without importing or changing anything of it."""
+    return load_config(root, mode, load_env(root, mode))
+
+
+def load(root: Path, mode: Mode) -> Project:
+    """Load the project in *root*, or raise a ConfigError whatever goes wrong."""
+    from ..project import load_project
+
+    try:
+        return load_project(root, mode=mode)
+    except Exception as exc:
+        raise from_exception(exc, root) from exc
+
+
+def use_database(config: Config, *, durable: bool) -> None:
+    """Point ``db`` at the project's database, in a data folder that exists."""
+    from ..db import db
+
+    db.configure(config.database_url, durable=durable)
+    data = config.root / config.data_dir
+    # Only the folder that is ours by name: creating others would hide a mistyped DATABASE_URL.
+    if db.path is not None and db.path.is_relative_to(data):
+        data.mkdir(parents=True, exist_ok=True)
+
+
+def configure_log(mode: Mode) -> None:
+    """Set up logging for a command that serves: secrets hidden, request id and route on each line."""
+    log.configure(mode, secrets=secret_values, about=_about)
+
+
+def _about() -> Mapping[str, str]:
+    from ..context import current
+
+    request = current.get(None)
+    if request is None:
+        return {}
+    return {"request_id": request.id, "route": request.route.pattern} if request.route else {"request_id": request.id}

@@ -1,0 +1,42 @@
+"""List the routes of the project in the current folder, in path order."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .load import load, project_root
+
+if TYPE_CHECKING:
+    from ..app import Route
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("folder", nargs="?", type=Path, help="the project (default: the current folder)")
+    parser.add_argument("--json", action="store_true", help="one JSON object per line")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print one line per route."""
+    root = project_root(args.folder)
+    routes = [route for route in load(root, "development").app.routes if not route.probe]
+    width = max([len(route.pattern.text) for route in routes], default=0)
+    for route in sorted(routes, key=lambda route: route.pattern.text):
+        methods = own_methods(route)
+        file = str(route.file.relative_to(root)) if route.file.is_relative_to(root) else str(route.file)
+        if args.json:
+            print(json.dumps({"pattern": route.pattern.text, "methods": methods, "file": file}))
+        else:
+            print(f"{route.pattern.text:<{width}}  {' '.join(methods):<16}  {file}")
+    return 0
+
+
+def own_methods(route: Route) -> list[str]:
+    """The methods that the file exports, without the HEAD and OPTIONS that every route answers."""
+    automatic = {"OPTIONS"} if getattr(route.methods["OPTIONS"], "__self__", None) is route else set()
+    if route.methods.get("HEAD") is route.methods.get("GET"):
+        automatic.add("HEAD")
+    return [method for method in route.methods if method not in automatic]

@@ -1,0 +1,85 @@
+"""Serve a project in production: several workers on one socket, replaced when they die.
+
+SIGTERM finishes what is in flight and ends with 0; SIGHUP loads the project anew without a gap.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .load import configure_log, load, project_root, read_settings
+
+if TYPE_CHECKING:
+    from ..http.fetch import Fetch
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("folder", nargs="?", type=Path, help="the project (default: the current folder)")
+    parser.add_argument(
+        "--port", type=int, help="port (default: $PORT, then pyproject.toml, then 8000; 0 for any free one)"
+    )
+    parser.add_argument("--host", help="address (default: $HOST, then pyproject.toml, then 127.0.0.1)")
+    parser.add_argument("--uds", type=Path, metavar="PATH", help="listen on a Unix socket instead")
+    parser.add_argument(
+        "--workers", type=int, help="processes (default: $WEB_CONCURRENCY, then one per CPU, two at least)"
+    )
+    parser.add_argument("--access-log", action="store_true", default=None, help="log each request")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until a signal ends it."""
+    from ..server.supervisor import bind, bind_unix, supervise
+
+    root = project_root(args.folder)
+    settings = read_settings(root, "production").server
+    given = {"host": args.host, "port": args.port, "workers": args.workers, "access_log": args.access_log}
+    settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
+    configure_log("production")
+    if os.environ.get("PYTHONHASHSEED", "random") != "random":
+        logging.getLogger("turnout.server").warning(
+            "PYTHONHASHSEED is fixed, so clients can make dictionaries slow; unset it"
+        )
+    sock = bind_unix(args.uds) if args.uds else bind(settings.host, settings.port)
+    workers = default_workers() if settings.workers is None else settings.workers
+    address = f"unix:{args.uds}" if args.uds else url(sock)
+    return supervise(
+        [sock],
+        _loader(root),
+        settings,
+        workers=workers,
+        ready=lambda: print(f"ready on {address} ({workers} workers)", flush=True),
+    )
+
+
+def _loader(root: Path) -> Callable[[], Fetch]:
+    return lambda: load(root, "production").app
+
+
+def url(sock: socket.socket) -> str:
+    """``http://127.0.0.1:8000`` for the address that *sock* is bound to."""
+    host, port = sock.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def default_workers() -> int:
+    """As many workers as this process may use CPUs, two at least."""
+    cpus = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return max(2, min(cpus, _quota(Path("/sys/fs/cgroup/cpu.max"))))
+
+
+def _quota(file: Path) -> int:
+    """The CPUs that the control group allows, from a ``cpu.max`` such as ``200000 100000``."""
+    try:
+        most, period = file.read_text().split()
+        return max(1, int(most) // int(period))
+    except (OSError, ValueError):  # not Linux, an older kernel, or "max": no quota
+        return sys.maxsize
