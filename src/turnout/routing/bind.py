@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from operator import attrgetter
+from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
@@ -27,7 +28,7 @@ from ..errors import ConfigError, NotFound
 from ..http import jsontext
 from ..http.request import Request
 from ..http.response import Response, to_response
-from ..http.url import URLSearchParams
+from ..http.url import URLSearchParams, parse_fields
 from .pattern import RESERVED, Kind, Pattern
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -62,7 +63,7 @@ class Plan:
     returns: Any
 
 
-def plan(handler: Handler, pattern: Pattern, where: str) -> Plan:
+def plan(handler: Handler, pattern: Pattern, where: Path | str) -> Plan:
     """Read the signature of *handler*.
 
     Args:
@@ -94,7 +95,7 @@ def plan(handler: Handler, pattern: Pattern, where: str) -> Plan:
     return Plan(tuple(parameters), returns)
 
 
-def bind(handler: Handler, pattern: Pattern, where: str, *, run_sync: RunSync) -> Endpoint:
+def bind(handler: Handler, pattern: Pattern, where: Path | str, run_sync: RunSync) -> Endpoint:
     """Make the coroutine function that calls *handler* for a request and gives its Response.
 
     Args:
@@ -111,25 +112,15 @@ def bind(handler: Handler, pattern: Pattern, where: str, *, run_sync: RunSync) -
     fills = [_fill(parameter, site) for parameter in parameters if parameter.source != "body"]
     read = next((_read(parameter, site) for parameter in parameters if parameter.source == "body"), None)
     sources = [parameter.source for parameter in parameters]
-    body_is_last = read is None or sources[-1] == "body"
-    if not body_is_last or any(parameter.by_keyword for parameter in parameters):
-        return _any_shape(call, parameters, fills, read)
-    if sources[:1] == ["request"] and len(fills) <= 3:
-        return _request_first(call, fills[1:]) if read is None else _request_and_body(call, fills[1:], read)
-    if not sources:
-        return _no_parameters(call)
-    return _any_shape(call, parameters, fills, read)
+    if any(parameter.by_keyword for parameter in parameters) or (read is not None and sources[-1] != "body"):
+        return _any_order(call, parameters, fills, read)
+    if sources[:1] != ["request"] or len(fills) > 3:
+        return _any_fills(call, fills, read)
+    return _request_first(call, fills[1:]) if read is None else _request_first_body_last(call, fills[1:], read)
 
 
-# -- the endpoints, by shape: each is one coroutine, without a list or a dictionary where the shape is common
-
-
-def _no_parameters(call: Handler) -> Endpoint:
-    async def endpoint(request: Request) -> Response:
-        result = await call()
-        return result if type(result) is Response else to_response(result)
-
-    return endpoint
+# -- the endpoints, by shape: one coroutine each, and neither a list nor a dictionary where the shape is common.
+# The body is always read last: a path that does not exist is refused without waiting for it.
 
 
 def _request_first(call: Handler, fills: list[Fill]) -> Endpoint:
@@ -156,8 +147,7 @@ def _request_first(call: Handler, fills: list[Fill]) -> Endpoint:
     return endpoint
 
 
-def _request_and_body(call: Handler, fills: list[Fill], read: Read) -> Endpoint:
-    # The body is read last: a path that does not exist is refused without waiting for it.
+def _request_first_body_last(call: Handler, fills: list[Fill], read: Read) -> Endpoint:
     if not fills:
 
         async def endpoint(request: Request) -> Response:
@@ -181,19 +171,31 @@ def _request_and_body(call: Handler, fills: list[Fill], read: Read) -> Endpoint:
     return endpoint
 
 
-def _any_shape(call: Handler, parameters: tuple[Parameter, ...], fills: list[Fill], read: Read | None) -> Endpoint:
-    others = [at for at, parameter in enumerate(parameters) if parameter.source != "body"]
-    places = list(zip(others, fills, strict=True))
-    body_at = next((at for at, parameter in enumerate(parameters) if parameter.source == "body"), None)
+def _any_fills(call: Handler, fills: list[Fill], read: Read | None) -> Endpoint:
+    if read is None:
+
+        async def endpoint(request: Request) -> Response:
+            result = await call(*[fill(request) for fill in fills])
+            return result if type(result) is Response else to_response(result)
+
+    else:
+
+        async def endpoint(request: Request) -> Response:
+            result = await call(*[fill(request) for fill in fills], await read(request))
+            return result if type(result) is Response else to_response(result)
+
+    return endpoint
+
+
+def _any_order(call: Handler, parameters: tuple[Parameter, ...], fills: list[Fill], read: Read | None) -> Endpoint:
+    body_at = next((at for at, parameter in enumerate(parameters) if parameter.source == "body"), 0)
     names = [parameter.name for parameter in parameters if parameter.by_keyword]
-    split = len(parameters) - len(names)  # by_keyword parameters come after all others
+    split = len(parameters) - len(names)  # those by keyword come after all others
 
     async def endpoint(request: Request) -> Response:
-        values: list[Any] = [None] * len(parameters)
-        for at, fill in places:
-            values[at] = fill(request)
-        if read is not None and body_at is not None:
-            values[body_at] = await read(request)
+        values = [fill(request) for fill in fills]
+        if read is not None:
+            values.insert(body_at, await read(request))
         result = await call(*values[:split], **dict(zip(names, values[split:], strict=True)))
         return result if type(result) is Response else to_response(result)
 
@@ -230,7 +232,7 @@ def _as_async(handler: Handler, run_sync: RunSync) -> Handler:
 class _Site:
     """The handler being read, and where it stands in the user's files."""
 
-    def __init__(self, handler: Handler, pattern: Pattern, where: str) -> None:
+    def __init__(self, handler: Handler, pattern: Pattern, where: Path | str) -> None:
         self.pattern, self.where = pattern, where
         target: Any = inspect.unwrap(handler)
         while isinstance(target, functools.partial):
@@ -322,8 +324,12 @@ def _fill_query(parameter: Parameter, site: _Site) -> Fill:
 
     def fill(request: Request) -> Any:
         texts: dict[str, list[str]] = {}
-        for name, value in request.search_params:
-            texts.setdefault(name, []).append(value)
+        # What request.search_params is made of, without making it.
+        for name, value in parse_fields(request.target.partition("?")[2], request.limits.max_query_fields):
+            if name in texts:
+                texts[name].append(value)
+            else:
+                texts[name] = [value]
         return convert(texts)
 
     return fill
@@ -429,6 +435,8 @@ def _text_converter(annotation: Any) -> Convert | None:
 def _to_int(text: str) -> int:
     # int() alone would take "1_000", "+1", " 1" and digits of other scripts: several paths
     # for one resource. More than 64 bits fit no database, which would answer 500.
+    if text.isdecimal() and text.isascii() and len(text) < 19:
+        return int(text)
     digits = text[1:] if text.startswith("-") else text
     if digits.isdecimal() and digits.isascii() and len(digits) <= 19:
         value = int(text)
