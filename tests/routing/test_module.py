@@ -188,6 +188,14 @@ def test_the_project_is_importable(root):
     assert load_module(file, root).send() == "sent"
 
 
+def test_the_project_loaded_last_comes_first_on_the_import_path(root):
+    importable(root / "one")
+    importable(root / "two")
+    importable(root / "one")
+
+    assert sys.path[:2] == [str(root / "one"), str(root / "two")]
+
+
 def test_unload_forgets_routes_and_libraries_so_a_change_is_seen(root):
     lib = write(root, "lib_of_project/values.py", "VALUE = 1")
     file = write(root, "app/route.py", "from lib_of_project.values import VALUE")

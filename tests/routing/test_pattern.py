@@ -96,6 +96,13 @@ def test_a_pattern_is_written_as_its_folders():
     assert Pattern(()).text == "/"
 
 
+@pytest.mark.parametrize("name", ["(group)", "[id]", "a/b", "%41", "_private", "x)"])
+def test_a_static_name_that_looks_like_something_else_is_written_with_escapes(name):
+    pattern = Pattern((Segment("static", name),))
+
+    assert Pattern.parse(pattern.text) == pattern
+
+
 names = st.text(st.characters(exclude_categories=("Cs",)), min_size=1).filter(lambda s: s not in (".", ".."))
 segments = st.one_of(
     names.filter(lambda s: "\\" not in s and "\0" not in s).map(lambda s: Segment("static", s)),
