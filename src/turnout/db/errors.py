@@ -59,7 +59,7 @@ _MESSAGE = (
     (re.compile(r"integer overflow"), "22003"),
     (re.compile(r"already exists"), "42P07"),
     (re.compile(r"ambiguous column"), "42702"),
-    (re.compile(r"syntax error|unrecognized token|incomplete input"), "42601"),
+    (re.compile(r"syntax error|one statement at a time|unrecognized token|incomplete input"), "42601"),
     (re.compile(r"too many|too deep|too large|parser stack overflow|depth"), "54000"),
 )
 

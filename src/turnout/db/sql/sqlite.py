@@ -291,6 +291,7 @@ _TOKENS = re.compile(
 _BLANK = re.compile(r"(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*", re.DOTALL)
 _READS = {"select", "with", "values", "explain"}
 _WRITES = {"insert", "update", "delete", "replace", "create", "alter", "drop", "reindex", "analyze"}
+_TRIGGER = re.compile(r"\s*create\s+(temp\s+|temporary\s+)?trigger\b", re.I)
 _TARGET = re.compile(r"(?:insert\s+(?:or\s+\w+\s+)?into|replace\s+into|update|delete\s+from)\s+\"?(\w+)\"?", re.I)
 
 
@@ -327,6 +328,8 @@ class Raw:
                 pieces += [text[at : token.start()], "null"]
                 at = token.end()
             if token["end"] is not None:
+                if _TRIGGER.match(text):
+                    continue  # its body has semicolons; the driver refuses what follows the end
                 if not _BLANK.fullmatch(text, token.end()):
                     raise error("42601", "db.sql runs one statement at a time", hint="use one call for each")
                 end = token.start()

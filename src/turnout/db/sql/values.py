@@ -71,12 +71,17 @@ def _plain(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
+def _show(value: Any) -> str:
+    """*value* for a message; Python itself refuses to print an integer of thousands of digits."""
+    return f"{value.bit_length()} bits" if isinstance(value, int) and value.bit_length() > 300 else str(value)[:100]
+
+
 def _bad(type_: Type, value: Any, code: str = "22P02") -> Exception:
-    return error(code, f'invalid input syntax for type {type_}: "{str(value)[:100]}"')
+    return error(code, f'invalid input syntax for type {type_}: "{_show(value)}"')
 
 
 def _out_of_range(type_: Type, value: Any) -> Exception:
-    return error("22003", f'value "{str(value)[:100]}" is out of range for type {type_}')
+    return error("22003", f'value "{_show(value)}" is out of range for type {type_}')
 
 
 def clean_text(value: str) -> str:
@@ -117,10 +122,10 @@ def _integer(type_: Type) -> Encode:
 
 
 def _shortest_single(value: float) -> float:
-    single = struct.unpack("f", struct.pack("f", value))[0]
+    single = struct.unpack("<f", struct.pack("<f", value))[0]
     for digits in range(6, 10):
         short = float(f"{single:.{digits}g}")
-        if struct.unpack("f", struct.pack("f", short))[0] == single:
+        if struct.unpack("<f", struct.pack("<f", short))[0] == single:
             return short
     return float(single)
 
