@@ -13,7 +13,6 @@ import asyncio
 import json
 import logging
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -59,9 +58,13 @@ class App:
         (FOLDER / "draining").touch()
 
     async def shutdown(self) -> None:
-        if OPTIONS.get("stuck"):
-            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-            time.sleep(60)  # noqa: ASYNC251
+        match OPTIONS.get("shutdown"):
+            case "stuck":
+                time.sleep(60)  # noqa: ASYNC251
+            case "raise":
+                raise RuntimeError("no more")
+            case "never":
+                await asyncio.Event().wait()
         (FOLDER / f"shutdown-{os.getpid()}").touch()
 
 
@@ -75,6 +78,8 @@ def load() -> App:
 
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if "terminal" in OPTIONS:
+        os.open(OPTIONS["terminal"], os.O_RDWR)  # a session's leader that opens a terminal has it from then on
     settings = ServerConfig(**OPTIONS.get("settings", {}))
     sock = bind_unix(OPTIONS["unix"]) if "unix" in OPTIONS else bind("127.0.0.1", 0)
     port = "" if "unix" in OPTIONS else str(sock.getsockname()[1])

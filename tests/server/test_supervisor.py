@@ -83,7 +83,7 @@ def test_a_second_sigint_kills_at_once(tmp_path):
 
 @pytest.mark.slow
 def test_a_worker_that_does_not_stop_in_time_is_killed_and_the_exit_status_says_so(tmp_path):
-    with serving(tmp_path, workers=1, settings={"drain_s": 0, "drain_delay_s": 0}, stuck=True) as server:
+    with serving(tmp_path, workers=1, settings={"drain_s": 0, "drain_delay_s": 0}, shutdown="stuck") as server:
         server.signal(signal.SIGTERM)
 
         assert server.exit_status() == 1
@@ -101,6 +101,19 @@ def test_sighup_replaces_the_workers_and_no_request_fails(tmp_path):
         load.until_more(by=server.alive())
         assert load.failures == []
         assert len(server.alive()) == 2
+
+
+def test_closing_the_terminal_stops_the_server_although_sighup_means_reload(tmp_path):
+    terminal, inside = os.openpty()
+    with serving(tmp_path, workers=2, terminal=os.ttyname(inside)) as server:
+        old = server.started()
+        server.signal(signal.SIGHUP)
+        until(lambda: server.alive() and not server.alive() & old, "new workers only")
+
+        os.close(inside)
+        os.close(terminal)
+
+        assert server.exit_status() == 0
 
 
 def test_a_reload_that_fails_keeps_the_old_workers_and_a_later_one_works(tmp_path):

@@ -131,3 +131,27 @@ def test_the_cap_on_connections_leaves_files_for_the_app():
 
     assert connection_cap(ServerConfig(max_connections=10**9)) == (10**9 if files == -1 else files * 4 // 5)
     assert connection_cap(ServerConfig(max_connections=5)) == 5
+
+
+def test_the_access_log_names_method_and_status_and_not_the_path(tmp_path):
+    with serving(tmp_path, workers=0, settings={"access_log": True}) as server:
+        server.get("/reset/secret-in-the-path")
+
+        until(lambda: "GET - 200" in server.stderr, "a line")
+        assert "secret-in-the-path" not in server.stderr
+
+
+def test_an_error_while_shutting_down_is_logged_and_the_drain_still_ends(tmp_path):
+    with serving(tmp_path, workers=0, shutdown="raise") as server:
+        server.signal(signal.SIGTERM)
+
+        assert server.exit_status() == 0
+        assert "RuntimeError: no more" in server.stderr
+
+
+def test_work_after_the_last_response_is_given_up_when_it_does_not_end(tmp_path):
+    with serving(tmp_path, workers=0, settings={"drain_s": 0}, shutdown="never") as server:
+        server.signal(signal.SIGTERM)
+
+        assert server.exit_status() == 0
+        assert "did not end in time" in server.stderr
