@@ -13,9 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..config import load_config
 from ..env import compare_with_example, env
 from ..errors import ConfigError
-from .load import load, project_root, read_settings
+from .load import load, project_root
 from .main import CANNOT_START, FAILED
 from .report import as_data, as_text, from_exception
 
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         for each in found.errors + remarks:
             print(as_text(each, sys.stderr), file=sys.stderr)
         if not found.errors and not remarks:
-            print(f"{routes} routes, no problems")
+            print(f"{routes} route{'' if routes == 1 else 's'}, no problems")
     return CANNOT_START if found.errors else FAILED if remarks else 0
 
 
@@ -73,7 +74,7 @@ class _Found:
 
         root = self.root
         self.tried(lambda: env.load(root, "development"))
-        config = self.tried(lambda: read_settings(root, "production"))
+        config = self.tried(lambda: load_config(root, "production", env))
         app_dir, public_dir = (config.app_dir, config.public_dir) if config else ("app", "public")
         importable(root)
         manifest = self.tried(lambda: scan(root / app_dir, root / public_dir))

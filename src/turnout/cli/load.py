@@ -44,9 +44,11 @@ def load(root: Path, mode: Mode) -> Project:
     from ..project import load_project
 
     try:
-        return load_project(root, mode=mode)
+        project = load_project(root, mode=mode)
     except Exception as exc:
         raise from_exception(exc, root) from exc
+    use_database(project.config, durable=mode == "production")
+    return project
 
 
 def use_database(config: Config, *, durable: bool) -> None:
