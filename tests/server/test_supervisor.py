@@ -141,6 +141,21 @@ def test_a_project_that_does_not_load_is_named_once_and_exits_3(tmp_path):
         assert server.stderr == ("turnout: app/api/route.py:3: GET is not a function\n  cure: write `async def GET`\n")
 
 
+@pytest.mark.slow
+def test_a_project_broken_under_a_running_server_does_not_take_down_the_workers_left(tmp_path):
+    with serving(tmp_path, workers=2) as server, Load(server) as load:
+        killed, other = server.started()
+        (tmp_path / "broken").touch()
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: "the others keep serving" in server.stderr, "a replacement that fails")
+        load.until_more(by={other})
+
+        (tmp_path / "broken").unlink()
+        (new,) = until(lambda: server.started() - {killed, other}, "a replacement")
+        load.until_more(by={new})
+        assert len(load.failures) <= load.clients
+
+
 def test_an_unexpected_error_while_loading_shows_its_traceback_once_and_exits_3(tmp_path):
     (tmp_path / "raising").touch()
     with starting(tmp_path, workers=4) as server:

@@ -417,6 +417,11 @@ class _Supervisor:
             self.incoming = None
         elif worker.generation not in self.proven:
             self._stop(signal.SIGTERM, EXIT_CONFIG)
+        elif not worker.ready and any(other.ready and not other.told for other in self.workers):
+            # Files have changed since the others loaded them. Counted as deaths, one crash
+            # during a botched deploy would take down the workers that still serve.
+            log.error("worker %d did not become ready; the others keep serving", worker.pid)
+            self.spawn_at_s = now + LONGEST_WAIT_S
         elif not (worker.ready and code == 0):  # somebody may drain a single worker; that is not a fault
             self._count_death(now)
 
