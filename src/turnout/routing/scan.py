@@ -85,7 +85,8 @@ class _Walk:
         folders: list[tuple[str, bool]] = []
         folded: dict[str, str] = {}
         try:
-            found = sorted((entry.name, entry.is_dir(), entry.is_symlink()) for entry in os.scandir(folder))
+            with os.scandir(folder) as listing:
+                found = sorted((entry.name, entry.is_dir(), entry.is_symlink()) for entry in listing)
         except OSError as exc:
             raise self.error(folder, f"cannot be read: {exc.strerror}", "make it readable for this user") from exc
         for name, is_folder, is_link in found:
