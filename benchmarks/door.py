@@ -1,10 +1,10 @@
-"""How much of a request is our own Python: CPU time of the native door without any socket.
+"""How much of a request is our own Python: CPU time of the native door and of the app, without any socket.
 
-Run:     python -m benchmarks.door                  (about 5 s, one core, no wrk)
-Prints:  for the ceiling (peers/python/raw.py) and for the door in front of a constant answer, microseconds to turn
-         the bytes of a request into the bytes of its answer: median and half the spread of 9 rounds; for W1 and for
-         W1h. The socket costs the same for both and is left out, so the difference is what the door adds to a request.
-         Steady even on a busy machine, since only this process's CPU time counts.
+Run:     python -m benchmarks.door                  (about 10 s, one core, no wrk)
+Prints:  for the ceiling (peers/python/raw.py), for the door in front of a constant answer and for the door in front of
+         the app of apps/turnout, CPU microseconds to turn the bytes of a request into the bytes of its answer, by
+         workload: median and half the spread of 9 rounds. The socket costs the same for all and is left out, so the
+         differences are what the door, and then the app, add to a request. Steady even on a busy machine.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ import uvloop
 from turnout.config import ServerConfig
 from turnout.http.request import Request
 from turnout.http.response import Response
+from turnout.project import load_project
 from turnout.server.protocol import Serving
 
+from .environments import HERE
 from .peers.python.raw import Connection as RawConnection
 from .report import to_text
-from .workloads import HELLO, WORKLOADS, Call
+from .workloads import HELLO, WORKLOADS, Answer, Call, Workload, check_answer
 
 
 class Constant:
@@ -59,33 +61,48 @@ class Wire:
 def to_wire(call: Call) -> bytes:
     """The bytes of *call* as wrk sends them."""
     fields = {"Host": "127.0.0.1:8000", **call.headers}
-    return "\r\n".join([f"GET {call.path} HTTP/1.1", *(f"{k}: {v}" for k, v in fields.items()), "", ""]).encode()
+    if call.body:
+        fields["Content-Length"] = str(len(call.body))
+    lines = [f"{call.method} {call.path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join([*lines, "", call.body]).encode()
 
 
-def per_request_us(connection: asyncio.Protocol, data: bytes, loops: int, rounds: int) -> list[float]:
+def per_request_us(connection: asyncio.Protocol, workload: Workload, loops: int, rounds: int) -> list[float]:
     """CPU microseconds from the request's bytes to the answer's, round by round."""
-    wire, feed, times = Wire(), connection.data_received, []
+    data, wire, feed, times = to_wire(workload.call), Wire(), connection.data_received, []
     connection.connection_made(cast(Any, wire))
     for _ in range(rounds + 1):
         wire.sent, began = b"", time.process_time()
         for _ in range(loops):
             feed(data)
         times.append((time.process_time() - began) / loops * 1e6)
-        assert wire.sent.endswith(b'\r\n\r\n{"message":"Hello World!"}')  # the right answer, every round
+        check_bytes(wire.sent, workload)
     return times[1:]
 
 
-def measure(loop: asyncio.AbstractEventLoop, loops: int = 20_000, rounds: int = 9) -> None:
+def check_bytes(sent: bytes, workload: Workload) -> None:
+    """The right answer, every round."""
+    call, status, data = workload.expected[0]
+    head, _, body = sent.partition(b"\r\n\r\n")
+    check_answer(call, Answer(int(head[9:12] or 0), "application/json", body), status, data)
+
+
+def measure(loop: asyncio.AbstractEventLoop, loops: int = 10_000, rounds: int = 9) -> None:
     """Measure and print; runs in a callback of the loop, as the real thing does."""
+    app = load_project(HERE / "apps" / "turnout", mode="production").app
     doors: dict[str, Callable[[], asyncio.Protocol]] = {
         "raw": RawConnection,
         "door": Serving(Constant(), ServerConfig(), loop).connection,
+        "door and app": Serving(app, ServerConfig(), loop).connection,
     }
-    rows = [["", "W1 µs", "±", "W1h µs", "±"]]
+    rows = [["", *(cell for name in WORKLOADS for cell in (f"{name} µs", "±"))]]
     for name, make in doors.items():
         row = [name]
-        for workload in ("W1", "W1h"):
-            times = per_request_us(make(), to_wire(WORKLOADS[workload].call), loops, rounds)
+        for workload in WORKLOADS.values():
+            if name == "door" and workload.expected[0][2] != HELLO:
+                row += ["–", ""]
+                continue
+            times = per_request_us(make(), workload, loops, rounds)
             row += [f"{statistics.median(times):.2f}", f"{(max(times) - min(times)) / 2:.2f}"]
         rows.append(row)
     print(to_text(rows))
