@@ -1,0 +1,43 @@
+"""POST /api/contact: keep the message and tell the owner of the blog."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+from turnout import Request, Response, db, env
+
+from lib.email import OneLine, is_email, send_email
+from lib.rate_limit import rate_limit
+
+body_limit = "64 KB"
+
+
+class Contact(Struct):
+    name: OneLine | None = None
+    email: str | None = None
+    message: Annotated[str, Meta(max_length=10_000)] | None = None
+
+
+async def POST(request: Request) -> Response:
+    # request.ip, not the X-Forwarded-For field: anybody can write that one.
+    limit = await rate_limit(request.ip)
+    if not limit.success:
+        return Response.json(
+            {"error": "Too many requests"}, status=429, headers={"Retry-After": str(limit.retry_after_s)}
+        )
+
+    # Read here and not by a `body:` parameter, so that a client over its limit is not listened to.
+    body = await request.json(Contact)
+    if not body.email or not body.message:
+        return Response.json({"error": "Email and message required"}, status=400)
+    if not is_email(body.email):
+        return Response.json({"error": "Email is not valid"}, status=400)
+
+    name = body.name or body.email
+    await db.from_("messages").insert({"name": name, "email": body.email, "message": body.message})
+    await send_email(
+        to=env.get("CONTACT_EMAIL", "owner@example.com"),
+        subject=f"Message from {name}",
+        text=body.message,
+        reply_to=body.email,
+    )
+    return Response.json({"success": True})
