@@ -211,6 +211,13 @@ def test_a_hung_worker_is_killed_with_its_stack_in_the_log_and_replaced(tmp_path
         request.close()
 
 
+def test_an_app_that_never_finishes_loading_exits_3_with_the_stack(tmp_path):
+    (tmp_path / "endless").touch()
+    with starting(tmp_path, workers=2, settings={"silence_s": 0.3}) as server:
+        assert server.exit_status() == 3
+        assert "in load" in server.stderr
+
+
 def test_a_supervisor_that_was_itself_stopped_blames_no_worker(tmp_path):
     with serving(tmp_path, workers=2, settings={"silence_s": 1}) as server:
         before = server.alive()

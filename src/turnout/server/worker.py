@@ -59,6 +59,9 @@ def work(
         parent_fd: A pipe whose end of file means that the supervisor is gone.
         crowd: How full the other workers are, if there are others.
     """
+    if sys.platform != "win32":
+        # kill -USR2 prints every thread's stack, also while the loop or an import hangs: the handler is C.
+        faulthandler.register(signal.SIGUSR2, file=2, all_threads=True)
     try:
         fetch = load()
     except Exception as exc:
@@ -155,11 +158,8 @@ class _Worker:
     def _watch_signals(self) -> None:
         _on_signal(self.loop, signal.SIGTERM, self.stop.set)
         _on_signal(self.loop, signal.SIGINT, self._interrupted)
-        if sys.platform != "win32":
-            # kill -USR2 prints every thread's stack, also while the loop hangs: the handler is C.
-            faulthandler.register(signal.SIGUSR2, file=2, all_threads=True)
-            if self.parent_fd is not None:
-                signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's to act on, sent to the whole group
+        if sys.platform != "win32" and self.parent_fd is not None:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's to act on, sent to the whole group
 
     def _interrupted(self) -> None:
         # Under a supervisor one Ctrl-C arrives twice, from the terminal and forwarded, and the
