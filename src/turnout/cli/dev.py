@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..env import env
 from ..errors import ConfigError
 from .load import configure_log, load, project_root, read_settings, use_database
 from .report import as_text, from_exception
@@ -55,13 +56,24 @@ def run(args: argparse.Namespace) -> int:
             close=db.close,
             fail=lambda exc: _fail(exc, root),
             say=say,
-            ready=lambda: print(f"ready on {address}  (Ctrl-C stops)", flush=True),
+            ready=lambda: print(f"ready on {address}  (Ctrl-C stops){_database()}", flush=True),
         )
 
     # Nobody deploys to a developer's machine: a stop takes no time for balancers.
     return work(
         [sock], load_app, replace(settings, drain_delay_s=0, drain_s=min(settings.drain_s, 2), access_log=False)
     )
+
+
+def _database() -> str:
+    """Which database runs, so that nobody finds out later that it was another."""
+    from ..db import db
+    from .report import short
+
+    if not db.path or not db.path.exists():
+        return ""
+    why = "from DATABASE_URL" if env.get("DATABASE_URL") else "the default; DATABASE_URL names another"
+    return f"\ndatabase: SQLite, {short(db.path)} ({why})"
 
 
 def _reload(root: Path) -> App:

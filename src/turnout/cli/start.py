@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         _loader(root),
         settings,
         workers=workers,
-        ready=lambda: print(f"ready on {address} ({workers} workers)", flush=True),
+        ready=lambda: print(f"ready on {address} ({workers} worker{'' if workers == 1 else 's'})", flush=True),
     )
 
 
