@@ -155,6 +155,8 @@ class App:
         """Judge what is not judged on every request: a Host value not seen before, and crowds."""
         host = request.host
         if host not in self._good_hosts:
+            if not guard.is_host(host):
+                raise guard.malformed_host()
             if not self.hosts.allows(host):
                 raise BadRequest(
                     "This server does not answer to that host" + (self._host_cure(host) if self.debug else ""),

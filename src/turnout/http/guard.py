@@ -82,6 +82,11 @@ class AllowedHosts:
         return self._any or name in self._exact or any(("." + name).endswith(suffix) for suffix in self._suffixes)
 
 
+def malformed_host() -> BadRequest:
+    """The refusal of a Host value that is none, or of none at all."""
+    return BadRequest("The Host field is missing or malformed", code="invalid_host")
+
+
 def unknown_method() -> HTTPError:
     """The refusal of a method outside METHODS (RFC 9110 section 9.1)."""
     return HTTPError(501, "This server does not implement that method", code="method_not_implemented")

@@ -130,14 +130,14 @@ class _Incoming:
             if self.connection.gone:
                 raise ConnectionResetError("the client left before the end of its body")
             self.waiter = self.connection.serving.loop.create_future()
-            self.connection.update_reading()
+            self.connection.take_more()
             try:
                 await self.waiter
             finally:
                 self.waiter = None
         piece = self.pieces.popleft()
         self.size -= len(piece)
-        self.connection.update_reading()
+        self.connection.take_more()
         return piece
 
     def feed(self, piece: bytes) -> None:
@@ -425,13 +425,13 @@ class Connection(asyncio.Protocol):
         coming.length = length
         if host is None:
             if version == "1.1":
-                self._refuse_now(HTTPError(400, "The request has no Host field", code="invalid_host"))
+                self._refuse_now(guard.malformed_host())
             return ""
         known = self.serving.hosts.get(host)
         if known is None:
             known = host.decode("latin-1")
             if not guard.is_host(known):
-                self._refuse_now(HTTPError(400, "The Host field is malformed", code="invalid_host"))
+                self._refuse_now(guard.malformed_host())
             if len(self.serving.hosts) < 1_000:
                 self.serving.hosts[host] = known
         return known
@@ -591,6 +591,13 @@ class Connection(asyncio.Protocol):
         if self._held:
             self._feed_held()
         self.update_reading()
+
+    def take_more(self) -> None:
+        """A handler has made room in its body's buffer."""
+        if self._held:
+            self._feed_held()
+        else:
+            self.update_reading()
 
     def update_reading(self) -> None:
         """Read from the socket exactly while there is room for what comes."""

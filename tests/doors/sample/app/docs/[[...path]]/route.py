@@ -1,0 +1,2 @@
+async def GET(request, path: list[str]):
+    return path
