@@ -16,11 +16,11 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from .contenders import Setup, pick_setups
 from .environments import ENVS, HERE
-from .processes import cores, free_port, run_measurement, serving
+from .processes import child_env, cores, free_port, run_measurement, serving
 from .report import command_line, load_average, to_text, write_page
 from .workloads import HELLO, Call, check_answer
 
@@ -43,14 +43,13 @@ def first_answer_ms(name: str, setup: Setup) -> float:
 def python_ms(code: str) -> float:
     """Milliseconds of one `python -c code`, on the servers' core."""
     began = time.monotonic()
-    subprocess.run(["taskset", "-c", str(cores()[0]), sys.executable, "-c", code], check=True)
+    subprocess.run(["taskset", "-c", str(cores()[0]), sys.executable, "-c", code], check=True, env=child_env())
     return (time.monotonic() - began) * 1000
 
 
 def import_times(code: str) -> dict[str, int]:
-    """Microseconds of its own that each imported module took."""
-    command = [sys.executable, "-X", "importtime", "-c", code]
-    return parse_importtime(subprocess.run(command, capture_output=True, text=True, check=True).stderr)
+    """Microseconds of its own that each module took which *code* imports, those of starting Python included."""
+    return parse_importtime(_python("-X", "importtime", "-c", code).stderr)
 
 
 def parse_importtime(text: str) -> dict[str, int]:
@@ -58,9 +57,19 @@ def parse_importtime(text: str) -> dict[str, int]:
     return {name: int(own) for own, name in IMPORT_LINE.findall(text)}
 
 
-def third_party(modules: Sequence[str]) -> list[str]:
-    """The packages among *modules* that are neither Turnout nor the standard library."""
-    return sorted({name.partition(".")[0] for name in modules} - set(sys.stdlib_module_names) - {"turnout"})
+def imported_packages(code: str) -> set[str]:
+    """Top-level names in sys.modules because of *code*; unlike -X importtime, without imports that failed."""
+    count = f"import sys; before = set(sys.modules); {code}; print(*set(sys.modules) - before)"
+    return {name.partition(".")[0] for name in _python("-c", count).stdout.split()}
+
+
+def third_party(packages: Iterable[str]) -> list[str]:
+    """Those of *packages* that are neither Turnout nor the standard library."""
+    return sorted(set(packages) - set(sys.stdlib_module_names) - {"turnout"})
+
+
+def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True, env=child_env())
 
 
 def spread(name: str, values: Sequence[float]) -> list[str]:
@@ -79,19 +88,19 @@ def start_table(setups: dict[str, Setup], times: int) -> list[list[str]]:
 
 def import_table(times: int) -> tuple[list[list[str]], list[str]]:
     """What `import turnout` costs over bare Python, and the third-party packages it imports."""
+    python_ms("import turnout")  # compiles what is not compiled yet
     by_clock = [python_ms("import turnout") - python_ms("pass") for _ in range(times)]
     bare = import_times("pass").keys()
-    by_sum, modules = [], set[str]()
+    by_sum = []
     for _ in range(times):
         own = {name: us for name, us in import_times("import turnout").items() if name not in bare}
         by_sum.append(sum(own.values()) / 1000)
-        modules |= own.keys()
     rows = [
         ["import turnout over bare Python, ms", "median", "min", "max"],
         spread("by the clock", by_clock),
         spread("by -X importtime", by_sum),
     ]
-    return rows, third_party(sorted(modules))
+    return rows, third_party(imported_packages("import turnout"))
 
 
 def run(args: argparse.Namespace) -> None:
