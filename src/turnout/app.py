@@ -12,6 +12,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,12 +144,17 @@ class App:
                 admission.streams += 1
         except Exception as exc:
             response = self._failed(exc, request)
+        except asyncio.CancelledError:
+            _close_form(request)
+            raise
         finally:
             admission.in_flight -= 1
         if request.set_cookies is not None or response._cookies is not None:
             self._write_cookies(request, response)
         if self.trust.origin is not None or self.trust.networks or request.scheme == "https":
             self._mark_secure(request, response)
+        if request._form is not None and response.chunks is None and request.after_work is None:
+            _close_form(request)
         return response
 
     def _admit(self, request: Request) -> None:
@@ -245,6 +251,8 @@ class App:
             task = asyncio.get_running_loop().create_task(self._run_after(request))
             self._after.add(task)
             task.add_done_callback(self._after.discard)
+        else:
+            _close_form(request)
 
     async def _run_after(self, request: Request) -> None:
         loop = asyncio.get_running_loop()
@@ -253,12 +261,13 @@ class App:
                 if inspect.iscoroutinefunction(function):
                     await loop.create_task(function(*args, **kwargs), context=context)
                 else:
-                    result = await self.threads.run(context.run, lambda: function(*args, **kwargs))  # noqa: B023
+                    result = await self.threads.queue(context.run, partial(function, *args, **kwargs))
                     if inspect.isawaitable(result):
                         await result
             except Exception as exc:
                 name = getattr(function, "__qualname__", repr(function))
                 logger.error("after(%s) failed: %s", name, exc, exc_info=exc, extra={"request_id": request.id})
+        _close_form(request)
 
     # -- a process
 
@@ -347,6 +356,12 @@ def answering(handlers: list[ErrorHandler], endpoint: Endpoint) -> Endpoint:
             raise
 
     return guarded
+
+
+def _close_form(request: Request) -> None:
+    """Uploads are temporary: they go when nobody can read them any more."""
+    if request._form is not None:
+        request._form.close()
 
 
 async def _close(response: Response) -> None:

@@ -33,6 +33,10 @@ class Threads:
         """
         if self.busy >= self.size:
             raise ServiceUnavailable("Every worker thread is busy", headers=(("retry-after", "1"),), code="overloaded")
+        return await self.queue(function, *args)
+
+    async def queue(self, function: Callable[..., T], *args: Any) -> T:
+        """Call *function* in a thread, after those before it if every thread is taken: for work nobody waits for."""
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.size, thread_name_prefix="turnout")
         self.busy += 1

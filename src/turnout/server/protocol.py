@@ -307,10 +307,11 @@ class Connection(asyncio.Protocol):
             # as such, and the connection ends with it.
             self._stop_reading()
         except httptools.HttpParserCallbackError as exc:
-            if self._coming is None or self._coming.bad is None:
+            bad = self._coming.bad if self._coming is not None else None
+            if bad is None:
                 cause = exc.__context__
                 logger.error("the server failed in a parser callback: %r", cause, exc_info=cause)
-                self._refuse(HTTPError(500))
+            self._refuse(bad or HTTPError(500))
         except httptools.HttpParserError:
             if not self._closing:
                 self._refuse(HTTPError(400, "The request is not well-formed HTTP/1.1", code="malformed_request"))
@@ -448,9 +449,8 @@ class Connection(asyncio.Protocol):
         return path if path.startswith("/") else "/" + path
 
     def _refuse_now(self, error: HTTPError) -> NoReturn:
-        """From inside a callback: end the parsing here."""
+        """From inside a callback: end the parsing here; ``_feed`` goes on with the refusal."""
         cast(_Incoming, self._coming).bad = error
-        self._refuse(error)
         raise _Refused
 
     def _refuse(self, error: HTTPError) -> None:
