@@ -74,6 +74,8 @@ def test_the_environment_wins_over_the_file(tmp_path):
         ("[tool.turnout]\ntrailing_slash = 'yes'", 5, "true or false"),
         ("[tool.turnout]\nallowed_hosts = 'x'", 5, "a list of texts"),
         ("[tool.turnout]\nallowed_hosts = [1]", 5, "a list of texts"),
+        ("[tool.turnout]\nallowed_hosts = ['https://x']", 5, "not a host name"),
+        ("[tool.turnout]\ntrusted_proxies = ['x']", 5, "not an address or a network"),
         ("[tool.turnout]\nsync_threads = true", 5, "a whole number"),
         ("[tool.turnout]\nsync_threads = 0", 5, "1 or more"),
         ("[tool.turnout]\nsync_threads = 1.5", 5, "a whole number"),

@@ -9,7 +9,7 @@ comes from the environment and wins over the file: ``PORT``, ``HOST``, ``WEB_CON
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import NoneType, UnionType
@@ -105,6 +105,7 @@ def load_config(root: Path, mode: Mode, values: Mapping[str, str]) -> Config:
     top = reader.table({"turnout": tables}, "turnout", "tool")
     server = reader.table(top, "server", _TOP)
     given = reader.fields(Config, top, _TOP, skip=_NOT_IN_THE_FILE, also=("server", "limits"))
+    reader.judge_names(given)
     limits = reader.fields(Limits, reader.table(top, "limits", _TOP), f"{_TOP}.limits")
     serving = reader.fields(ServerConfig, server, f"{_TOP}.server") | reader.environment(values)
     if not given.get("allowed_hosts"):
@@ -226,6 +227,18 @@ class _Reader:
             else:
                 read[key] = value
         return read
+
+    def judge_names(self, given: dict[str, Any]) -> None:
+        """Let those who use the hosts and addresses judge them, while file and line are known."""
+        from .http.address import Trust
+        from .http.guard import AllowedHosts
+
+        judges: dict[str, Callable[[list[str]], Any]] = {"allowed_hosts": AllowedHosts, "trusted_proxies": Trust.of}
+        for key, judge in judges.items():
+            try:
+                judge(given.get(key, []))
+            except ConfigError as exc:
+                self.problem(_TOP, key, exc.message, exc.cure)
 
     def missing_hosts(self) -> None:
         self.problem(

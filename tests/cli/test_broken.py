@@ -57,8 +57,16 @@ BROKEN: dict[str, tuple[dict[str, str | None], str, str]] = {
     "an unknown setting": ({"pyproject.toml": HOSTS + "orign = 'x'\n"}, "pyproject.toml:3", "did you mean origin"),
     "a setting of a wrong type": ({"pyproject.toml": HOSTS + "sync_threads = '4'\n"}, "pyproject.toml:3", "number"),
     "no allowed hosts": ({"pyproject.toml": ""}, "pyproject.toml", "allowed_hosts is missing"),
-    "a host with a scheme": ({"pyproject.toml": HOSTS.replace("localhost", "http://x")}, "", "allowed_hosts"),
-    "a proxy that is no address": ({"pyproject.toml": HOSTS + "trusted_proxies = ['x']\n"}, "", "trusted_proxies"),
+    "a host with a scheme": (
+        {"pyproject.toml": HOSTS.replace("localhost", "http://x")},
+        "pyproject.toml:2",
+        "host name",
+    ),
+    "a proxy that is no address": (
+        {"pyproject.toml": HOSTS + "trusted_proxies = ['x']\n"},
+        "pyproject.toml:3",
+        "not an address",
+    ),
     "an open quote in .env": ({".env": "A=1\nB='x\n"}, ".env:2", "never closes"),
     "a line in .env that is none": ({".env": "A=1\n\nnonsense\n"}, ".env:3", "NAME=value"),
     "a reference in .env to nowhere": ({".env": "A=$NOWHERE_AT_ALL\n"}, ".env:1", "NOWHERE_AT_ALL"),

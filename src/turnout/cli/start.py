@@ -37,6 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal ends it."""
+    # The framework, not the project, is imported before the workers are forked: they share
+    # its memory, and one that replaces another is ready sooner.
+    from .. import project as _  # noqa: F401
     from ..server.supervisor import bind, bind_unix, supervise
 
     root = project_root(args.folder)
