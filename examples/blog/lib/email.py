@@ -19,7 +19,9 @@ _WORD = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 # \Z, as $ would let a line break follow; an address is one line and so is a name that goes into a subject.
 _EMAIL = rf"^{_WORD}(\.{_WORD})*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+\Z"
 Email = Annotated[str, Meta(max_length=254, pattern=_EMAIL)]
-OneLine = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z")]
+# Nor may it hold "=?": that begins an encoded word, which EmailMessage decodes, line breaks in it included.
+_ONE_LINE = r"^(?!.*=\?)[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z"
+OneLine = Annotated[str, Meta(max_length=200, pattern=_ONE_LINE)]
 
 
 def is_email(text: str) -> bool:
@@ -31,8 +33,10 @@ async def send_email(*, to: str, subject: str, text: str, reply_to: str | None =
     """Put a message into the outbox.
 
     Raises:
-        ValueError: an address or the subject holds a line break, which would begin another header.
+        ValueError: an address is none, or the subject holds a line break, which would begin another header.
     """
+    if not re.match(_ONE_LINE, subject):
+        raise ValueError("a subject is one line of plain text")
     message = EmailMessage()
     message["From"] = SENDER
     message["To"] = Address(addr_spec=to)
