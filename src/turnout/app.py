@@ -35,6 +35,7 @@ logger = logging.getLogger("turnout.app")
 
 ErrorHandler = Callable[[Exception, Request], Awaitable[Response | None]]
 ErrorPage = Callable[[Exception, Request], str]
+PROBES = ("/livez", "/readyz", "/startupz")
 _HSTS = "strict-transport-security"
 
 
@@ -296,9 +297,10 @@ class App:
     # -- probes
 
     def _probes(self) -> list[Route]:
+        answers = (self._livez, self._readyz, self._startupz)
         return [
-            Route(Pattern.parse(path), Path("turnout/app.py"), {"GET": endpoint}, probe=True)
-            for path, endpoint in (("/livez", self._livez), ("/readyz", self._readyz), ("/startupz", self._startupz))
+            Route(Pattern.parse(path), Path(__file__), {"GET": answer}, probe=True)
+            for path, answer in zip(PROBES, answers, strict=True)
         ]
 
     async def _livez(self, request: Request) -> Response:

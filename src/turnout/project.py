@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from .admission import Admission
-from .app import App, ErrorHandler, Route, answering, sized
+from .app import PROBES, App, ErrorHandler, Route, answering, sized
 from .config import Config, load_config
 from .env import Mode, env
 from .errors import ConfigError
@@ -69,6 +69,13 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
         )
     _configure_db(config)
     manifest = manifest or scan(app_dir, root / config.public_dir)
+    for file in manifest.routes:
+        if file.pattern.text in PROBES:
+            raise ConfigError(
+                f"{file.pattern.text} is answered by Turnout itself",
+                file=file.file,
+                cure="give the folder another name",
+            )
     app = App(
         [_load_route(file, root, threads) for file in manifest.routes],
         allowed_hosts=AllowedHosts(config.allowed_hosts),
