@@ -328,7 +328,7 @@ async def test_names_that_look_strange_are_mailed_as_they_are(blog: Path) -> Non
 
         (mail,) = outbox(blog)
         assert mail["Subject"].startswith("Message from 李 <a@b.c>, ?= \\ xxx")
-        assert set(mail) == {"From", "To", "Reply-To", "Subject", "Message-ID", *CONTENT_FIELDS}
+        assert set(mail) == {"From", "To", "Reply-To", "Subject", "Date", "Message-ID", *CONTENT_FIELDS}
 
 
 CONTENT_FIELDS = {"Content-Type", "Content-Transfer-Encoding", "MIME-Version"}

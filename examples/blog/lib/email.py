@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 import uuid
+from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import make_msgid
@@ -43,6 +44,7 @@ async def send_email(*, to: str, subject: str, text: str, reply_to: str | None =
     if reply_to is not None:
         message["Reply-To"] = Address(addr_spec=reply_to)
     message["Subject"] = subject
+    message["Date"] = datetime.now(UTC)
     message["Message-ID"] = make_msgid(domain="example.com")
     message.set_content(text)
     await asyncio.to_thread(_deliver, message)
