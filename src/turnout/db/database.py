@@ -7,6 +7,7 @@ so that reading the code shows what is inside it.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterable
 from contextvars import ContextVar
@@ -160,7 +161,9 @@ class Database(_Queries):
 
     async def close(self) -> None:
         """Finish the writes under way and close every connection; the next query opens them again."""
-        self._shut()
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await asyncio.to_thread(engine.close)
 
     def _shut(self) -> None:
         engine, self._engine = self._engine, None

@@ -356,7 +356,11 @@ class SqliteEngine:
         except _TooLong:
             raise _too_many() from None
         if entry.alters:
-            self._check_at = 0.0
+            # Read on this connection, which sees the change before others do. If it is never
+            # committed, the version differs and the next look at it brings the old schema back.
+            with self._lock:
+                self.schema = load_sqlite(connection)
+                self._cache.clear()
         if cursor.description is None:
             return None if entry.one else Rows((), max(cursor.rowcount, 0))
         rows = entry.decode(raw, cursor.description, self.schema)
@@ -369,21 +373,25 @@ class SqliteEngine:
                 lambda c, job: _mapped(lambda: _patiently(c, "begin immediate", job)), owner=owner, wait_s=WRITE_WAIT_S
             )
         except BaseException:
-            await self._writer.run(lambda c, job: _rollback(c), owner=owner)
+            await self.rollback(owner)  # it may have begun all the same
             raise
 
     async def execute(self, owner: object, statement: str) -> None:
-        """Run a statement without values, such as a savepoint's, in *owner*'s transaction."""
-        await self._writer.run(lambda c, job: _mapped(lambda: c.execute(statement)), owner=owner)
+        """Run a savepoint's statement in *owner*'s transaction, to its end."""
+        await self._writer.run(lambda c, job: _mapped(lambda: c.execute(statement)), owner=owner, sure=True)
 
     async def commit(self, owner: object) -> None:
         """Make *owner*'s transaction last, or roll it back and raise."""
-        await self._writer.run(lambda c, job: _mapped(lambda: _commit(c, job)), owner=owner)
-        self._check_at = 0.0
+        try:
+            await self._writer.run(lambda c, job: _mapped(lambda: _commit(c, job)), owner=owner)
+        except BaseException:
+            await self.rollback(owner)  # cancelled before its turn came, it has not ended the transaction
+            raise
 
     async def rollback(self, owner: object) -> None:
-        """Undo *owner*'s transaction."""
-        await self._writer.run(lambda c, job: _rollback(c), owner=owner)
+        """Undo *owner*'s transaction, if it is open."""
+        await self._writer.run(lambda c, job: _rollback(c), owner=owner, sure=True)
+        self._check_at = 0.0  # it may have altered tables
 
     @contextmanager
     def exclusive(self) -> Iterator[sqlite3.Connection]:

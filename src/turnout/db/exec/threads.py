@@ -26,12 +26,19 @@ class Stopped(Exception):
 
 
 class Job:
-    """One call on a thread's connection."""
+    """One call on a thread's connection.
 
-    __slots__ = ("_connection", "_lock", "_loop", "_phase", "_waiter", "failure", "owner", "result", "stop", "work")
+    Args:
+        owner: The transaction that the work belongs to.
+        sure: It runs to its end even if the caller is cancelled, as a ROLLBACK must.
+    """
 
-    def __init__(self, work: Work, owner: object | None) -> None:
-        self.work, self.owner = work, owner
+    __slots__ = (
+        "_connection", "_lock", "_loop", "_phase", "_sure", "_waiter", "failure", "owner", "result", "stop", "work",
+    )  # fmt: skip
+
+    def __init__(self, work: Work, owner: object | None, sure: bool) -> None:
+        self.work, self.owner, self._sure = work, owner, sure
         self.result: Any = None
         self.failure: BaseException | None = None
         self.stop = False
@@ -70,33 +77,32 @@ class Job:
 
     # --- on the loop ---
 
-    def drop(self) -> bool:
-        """Take the job back if it has not begun."""
-        with self._lock:
-            if self._phase != QUEUED:
-                return False
-            self._phase = DONE
-            return True
-
     def expire(self) -> None:
         """End the wait for a turn with an error."""
-        if self.drop():
+        with self._lock:
+            if self._phase != QUEUED:
+                return
+            self._phase = DONE
             self.failure = error(
                 "55P03",
                 "waited too long for the database's writer: a transaction holds it",
                 hint="look for a transaction that waits on something slow; the call may simply be tried again",
             )
-            _wake(self._waiter)
+        _wake(self._waiter)
 
-    def _interrupt(self) -> bool:
+    def _leave(self) -> bool:
         """Stop the work if it may still be stopped; True if it must be waited for."""
         with self._lock:
             if self._phase == DONE:
                 return False
-            self.stop = True
-            if self._phase == RUNNING:
-                # The lock keeps the phase, so it is this job's statement that is cut off.
-                self._connection.interrupt()
+            if not self._sure:
+                if self._phase == QUEUED:
+                    self._phase = DONE
+                    return False
+                self.stop = True
+                if self._phase == RUNNING:
+                    # The lock keeps the phase, so it is this job's statement that is cut off.
+                    self._connection.interrupt()
             self._waiter = self._loop.create_future()
             return True
 
@@ -105,7 +111,7 @@ class Job:
         try:
             await self._waiter
         except asyncio.CancelledError:
-            if not self.drop() and self._interrupt():
+            if self._leave():
                 while not self._waiter.done():
                     try:
                         await asyncio.shield(self._waiter)
@@ -135,16 +141,20 @@ class Crew:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._idle = 0
+        self._closed = False
         self._lock = threading.Lock()
 
-    async def run(self, work: Work, *, owner: object | None = None, wait_s: float | None = None) -> Any:
+    async def run(
+        self, work: Work, *, owner: object | None = None, wait_s: float | None = None, sure: bool = False
+    ) -> Any:
         """Do *work(connection, job)* on a thread, in turn.
 
         Args:
             owner: The transaction that the work belongs to.
             wait_s: Longest wait for a turn, in seconds.
+            sure: It runs to its end even if the caller is cancelled.
         """
-        job = Job(work, owner)
+        job = Job(work, owner, sure)
         self._submit(job)
         timer = None if wait_s is None else asyncio.get_running_loop().call_later(wait_s, job.expire)
         try:
@@ -155,6 +165,9 @@ class Crew:
 
     def _submit(self, job: Job) -> None:
         with self._lock:
+            if self._closed:
+                job.finish(None, _closing())
+                return
             if not self._idle and len(self._threads) < self._size:
                 thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
                 self._threads.append(thread)
@@ -188,9 +201,8 @@ class Crew:
                 del job  # not kept alive, with all it refers to, until the next one comes
         finally:
             connection.close()
-            closing = error("57P01", "the database was closed", status=503)
             for job in held:
-                job.finish(None, closing)
+                job.finish(None, _closing())
 
     def _refuse(self, exc: BaseException) -> None:
         """Answer one job with the reason why there is no connection; the next job tries again."""
@@ -203,11 +215,15 @@ class Crew:
     def close(self) -> None:
         """Let the threads finish what is queued, and end them."""
         with self._lock:
-            threads, self._threads = self._threads, []
+            threads, self._threads, self._closed = self._threads, [], True
             for _ in threads:
                 self._jobs.put(None)
         for thread in threads:
             thread.join()
+
+
+def _closing() -> Exception:
+    return error("57P01", "the database was closed", status=503)
 
 
 def _work(job: Job, connection: Any) -> None:
