@@ -68,7 +68,6 @@ def traced():
         await db.sql("create table users (id integer primary key, name text not null)")
         await db.from_("users").insert({"id": 1, "name": "Ada"})
 
-    asyncio.run(fill())
     connect = db.engine._connect
 
     def spied(*args, **kwargs):
@@ -77,6 +76,7 @@ def traced():
         return connection
 
     db.engine._connect = spied
+    asyncio.run(fill())
     try:
         yield db, statements
     finally:
