@@ -50,12 +50,12 @@ class Route:
     max_duration: float | None = None
     cancel_on_disconnect: bool = True
     probe: bool = False  # answers whatever the Host and however busy
-    plain: bool = field(init=False, default=True)  # nothing above differs from the defaults
+    special: bool = field(init=False, default=False)  # something above differs from the defaults
     allow: str = field(init=False, default="")
     info: RouteInfo = field(init=False)
 
     def __post_init__(self) -> None:
-        self.plain = self.body_limit is None and self.max_duration is None and self.cancel_on_disconnect
+        self.special = (self.body_limit, self.max_duration, self.cancel_on_disconnect) != (None, None, True)
         self.info = RouteInfo(self.pattern.text, str(self.file))
         if "GET" in self.methods:
             self.methods.setdefault("HEAD", self.methods["GET"])
@@ -95,6 +95,8 @@ class App:
         self.hosts, self.trust, self.limits = allowed_hosts, trust or Trust(), limits or Limits()
         self.admission, self.threads = admission or Admission(), threads or Threads()
         self.debug = debug
+        # Whether requests must be told of limits and trust that are not theirs by default.
+        self._own_terms = self.limits != Limits() or self.trust != Trust()
         self.error_page: ErrorPage | None = None
         self.on_startup: list[Callable[[], Awaitable[None]]] = []
         self.on_shutdown: list[Callable[[], Awaitable[None]]] = []
@@ -117,32 +119,20 @@ class App:
 
     async def fetch(self, request: Request) -> Response:
         """Answer *request*; what a handler raises becomes a response, only cancellation passes."""
-        request.limits, request.trust = self.limits, self.trust
+        if self._own_terms:
+            request.limits, request.trust = self.limits, self.trust
         current.set(request)
         admission = self.admission
         admission.in_flight += 1
         try:
             route = self._static.get(request.target) or self._find(request)
             request.route = route.info
-            if not route.plain:
-                request.body_limit, request.max_duration = route.body_limit, route.max_duration
-                request.cancel_on_disconnect = route.cancel_on_disconnect
-                if request.clock is not None and route.max_duration is not None:
-                    request.clock.reschedule(asyncio.get_running_loop().time() + route.max_duration)
-            if (admission.in_flight > admission.max_in_flight or request._host not in self._good_hosts) and (
-                not route.probe
-            ):
-                self._admit(request)
+            if route.special:
+                self._apply(route, request)
+            # A Host value is judged once; whoever sends it again costs one look-up.
+            if request._host not in self._good_hosts or admission.in_flight > admission.max_in_flight:
+                self._admit(request, route)
             response = await (route.methods.get(request.method) or self._no_method(route, request))(request)
-            if response.file_path is not None:
-                from .http.file import prepare
-
-                response = await prepare(request, response)
-            if response.chunks is not None:
-                if admission.streams >= admission.max_streams:
-                    await _close(response)
-                    raise admission.refuse()
-                admission.streams += 1
         except Exception as exc:
             response = self._failed(exc, request)
         except asyncio.CancelledError:
@@ -150,16 +140,42 @@ class App:
             raise
         finally:
             admission.in_flight -= 1
+        if response.special or request.special or self._own_terms:
+            response = await self._finish(request, response)
+        return response
+
+    def _apply(self, route: Route, request: Request) -> None:
+        request.body_limit, request.max_duration = route.body_limit, route.max_duration
+        request.cancel_on_disconnect = route.cancel_on_disconnect
+        if request.clock is not None and route.max_duration is not None:
+            request.clock.reschedule(asyncio.get_running_loop().time() + route.max_duration)
+
+    async def _finish(self, request: Request, response: Response) -> Response:
+        """What only some responses need: a file, a place among the streams, cookies, HSTS, uploads to close."""
+        try:
+            if response.file_path is not None:
+                from .http.file import prepare
+
+                response = await prepare(request, response)
+            if response.chunks is not None and self.admission.streams >= self.admission.max_streams:
+                await _close(response)
+                raise self.admission.refuse()
+        except Exception as exc:
+            response = self._failed(exc, request)
+        if response.chunks is not None:
+            self.admission.streams += 1
         if request.set_cookies is not None or response._cookies is not None:
             self._write_cookies(request, response)
-        if self.trust.origin is not None or self.trust.networks or request.scheme == "https":
-            self._mark_secure(request, response)
-        if request._form is not None and response.chunks is None and request.after_work is None:
+        if request.secure and not response.headers.has(_HSTS):
+            response.headers.set(_HSTS, "max-age=31536000")
+        if response.chunks is None and request.after_work is None:
             _close_form(request)
         return response
 
-    def _admit(self, request: Request) -> None:
+    def _admit(self, request: Request, route: Route) -> None:
         """Judge what is not judged on every request: a Host value not seen before, and crowds."""
+        if route.probe:
+            return
         host = request.host
         if host not in self._good_hosts:
             if not guard.is_host(host):
@@ -236,10 +252,6 @@ class App:
         for name, value, options in request.set_cookies or ():
             response.set_cookie(name, value, **options)
         response.write_cookies(request.secure)
-
-    def _mark_secure(self, request: Request, response: Response) -> None:
-        if request.secure and not response.headers.has(_HSTS):
-            response.headers.set(_HSTS, "max-age=31536000")
 
     def sent(self, request: Request, response: Response) -> None:
         """The door is done with *response*: its stream has ended, ``after()`` work may run.

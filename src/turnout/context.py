@@ -61,6 +61,7 @@ class Cookies(Mapping[str, str]):
         to_set_cookie(name, value, **{**options, "secure": options.get("secure") is not False})
         if self._request.set_cookies is None:
             self._request.set_cookies = []
+        self._request.special = True
         self._request.set_cookies.append((name, value, options))
 
     def delete(self, name: str, *, path: str = "/", domain: str | None = None) -> None:

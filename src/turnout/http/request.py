@@ -89,6 +89,7 @@ class Request:
 
     # What most requests never touch is a class attribute until somebody asks: a request is
     # made per call, and each store in __init__ would be paid by all of them.
+    special: bool = False  # something below asks for more than the plain way out: see App._finish
     params: Mapping[str, Any] = {}
     route: RouteInfo | None = None
     peer: str | None = None
@@ -134,6 +135,7 @@ class Request:
             declared = self._headers.get("content-length")
             self._body = Body(None, read, int(declared) if declared and declared.isdecimal() else None)
         self.peer, self.scheme = peer, scheme
+        self.special = scheme == "https"
 
     @classmethod
     def from_wire(
@@ -298,6 +300,7 @@ class Request:
         """
         if self._form is not None:
             return self._form
+        self.special = True
         from .form import FormLimits, parse_form
 
         limits = self.limits

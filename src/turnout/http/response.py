@@ -43,6 +43,7 @@ class Response:
     """
 
     # A response is made per call; what most of them never need is a class attribute.
+    special: bool = False  # something below asks for more than the plain way out: see App._finish
     chunks: AsyncIterator[Any] | None = None  # the body, when it is a stream
     content_length: int | None = None  # of a stream whose length is known
     file_path: Path | None = None
@@ -139,7 +140,7 @@ class Response:
         from .file import response_headers
 
         response = cls._made(b"", None, status, None)
-        response.file_path = Path(path)
+        response.file_path, response.special = Path(path), True
         response._add(response_headers(response.file_path, filename, media_type))
         return response
 
@@ -154,7 +155,7 @@ class Response:
     ) -> Response:
         """A body sent piece by piece; each piece waits until the socket has room for it."""
         response = cls._made(b"", media_type, status, headers)
-        response.chunks = to_chunks(chunks)
+        response.chunks, response.special = to_chunks(chunks), True
         return response
 
     @classmethod
@@ -169,7 +170,7 @@ class Response:
         from .sse import encode_events
 
         response = cls._made(b"", EVENTS, status, headers)
-        response.chunks = encode_events(events, ping_s)
+        response.chunks, response.special = encode_events(events, ping_s), True
         for name, value in (("cache-control", "no-store"), ("x-accel-buffering", "no")):
             if not response.headers.has(name):
                 response.headers.set(name, value)
@@ -239,6 +240,7 @@ class Response:
         to_set_cookie(name, value, **{**options, "secure": secure is not False})
         if self._cookies is None:
             self._cookies = []
+        self.special = True
         self._cookies.append((name, value, options))
 
     def delete_cookie(self, name: str, *, path: str = "/", domain: str | None = None) -> None:

@@ -17,25 +17,25 @@ import asyncio
 import sys
 from collections.abc import Coroutine
 from contextvars import Context
-from typing import Any
+from typing import Any, TypeVar
 
-Answering = Coroutine[Any, Any, None]
+T = TypeVar("T")
 
 if sys.version_info >= (3, 12):
 
-    def start(coro: Answering, loop: asyncio.AbstractEventLoop, context: Context) -> asyncio.Task[None] | None:
-        """Run *coro* in *context* up to its first wait: None when it finished, else its task."""
+    def start(coro: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop, context: Context) -> T | asyncio.Task[T]:
+        """Run *coro* in *context* up to its first wait; its result, or the task that goes on with it."""
         task = asyncio.Task(coro, loop=loop, context=context, eager_start=True)
-        return None if task.done() and not task.cancelled() and task.exception() is None else task
+        return task.result() if task.done() else task
 
 else:
     from asyncio.tasks import _enter_task, _leave_task
 
-    class EagerTask(asyncio.Task[None]):
+    class EagerTask(asyncio.Task[Any]):
         """The current task of a first step; becomes a full Task at the first look or the first wait."""
 
         __slots__ = ("bare", "tail")
-        bare: tuple[Answering, asyncio.AbstractEventLoop, Context] | None
+        bare: tuple[Coroutine[Any, Any, Any], asyncio.AbstractEventLoop, Context] | None
         tail: _Tail
 
         def __getattribute__(self, name: str) -> Any:
@@ -46,6 +46,7 @@ else:
             return super().__getattribute__(name)
 
     _bare_of = EagerTask.__dict__["bare"].__get__
+    _new = EagerTask.__new__
 
     def _become(task: EagerTask) -> _Tail:
         """Fill in *task*; that schedules it to go on from its coroutine's first wait."""
@@ -55,12 +56,12 @@ else:
         asyncio.Task.__init__(task, tail, loop=loop, context=context)
         return tail
 
-    class _Tail(Answering):
+    class _Tail(Coroutine[Any, Any, Any]):
         """What is left of a coroutine whose first step has been taken, as a coroutine for Task."""
 
         __slots__ = ("_coro", "_fresh", "finished", "waiting")
 
-        def __init__(self, coro: Answering) -> None:
+        def __init__(self, coro: Coroutine[Any, Any, Any]) -> None:
             self._coro = coro
             self._fresh = True  # the task has not taken a step of its own yet
             self.finished = True  # until the first step ends in a wait
@@ -94,15 +95,16 @@ else:
         def __await__(self) -> Any:
             raise TypeError("this coroutine belongs to its task")
 
-    def start(coro: Answering, loop: asyncio.AbstractEventLoop, context: Context) -> asyncio.Task[None] | None:
-        """Run *coro* in *context* up to its first wait: None when it finished, else its task."""
-        task = EagerTask.__new__(EagerTask)
+    def start(coro: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop, context: Context) -> T | asyncio.Task[T]:
+        """Run *coro* in *context* up to its first wait; its result, or the task that goes on with it."""
+        task = _new(EagerTask)
         task.bare = (coro, loop, context)
         _enter_task(loop, task)
         try:
             waiting = context.run(coro.send, None)
-        except StopIteration:
-            return None
+        except StopIteration as done:
+            result: T = done.value
+            return result
         finally:
             _leave_task(loop, task)
         tail = task.tail if _bare_of(task) is None else _become(task)

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import select
 from collections import deque
 from collections.abc import Callable
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from email.utils import formatdate
-from typing import Any, NoReturn, cast
+from typing import Any, NamedTuple, NoReturn, cast
 
 import httptools
 
@@ -39,8 +40,11 @@ _CHUNKED_SLICE = 16_384  # where the body ends inside a slice is not known befor
 _UNREAD = 65_536  # body bytes kept for a handler that has not asked for them yet
 _WAITING = 64  # pipelined requests parsed ahead of the one being answered
 _LINGER = 65_536  # bytes read and dropped after a refusal, so that the client sees it
+_KNOWN_BLOCK = 4_096  # a longer header block is not kept for comparison
 _JOIN = 65_536  # a body up to this size is sent in one piece with its head
 
+# Origin-form, without the characters that _target refuses.
+_is_plain_target = re.compile(rb"/[\x21\x22\x24-\x5b\x5d-\x7e]*").fullmatch
 _METHODS = {name.encode(): name for name in guard.METHODS}
 _FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
 _STATUS_LINES = {status: f"HTTP/1.1 {status} {problem.title(status)}\r\n".encode() for status in range(200, 600)}
@@ -72,6 +76,8 @@ class Serving:
         self.hosts: dict[bytes, str] = {}  # Host values seen to be well formed
         self.context = copy_context()
         self.date = b""
+        self.heads: dict[tuple[int, str | None], bytes] = {}  # of plain answers, up to the length; by the second
+        self.targets: dict[bytes, str] = {}  # targets seen to be well formed; static paths come again and again
         self.tick()
 
     def connection(self) -> Connection:
@@ -81,9 +87,19 @@ class Serving:
     def tick(self) -> None:
         """Once a second: the Date field, and every deadline."""
         self.now = self.loop.time()
-        self.date = b"date: " + formatdate(usegmt=True).encode() + b"\r\n"
+        date = b"date: " + formatdate(usegmt=True).encode() + b"\r\n"
+        if date != self.date:
+            self.date = date
+            self.heads.clear()
         for connection in tuple(self.connections):
             connection.tick(self.now)
+
+    def plain_head(self, response: Response) -> bytes:
+        """The head of a response with no fields of its own, up to the value of Content-Length."""
+        head = _STATUS_LINES[response.status] + guard.head_bytes(response) + self.date + b"content-length: "
+        if len(self.heads) < 100:
+            self.heads[response.status, response._type] = head
+        return head
 
     def close_idle(self) -> None:
         """Close connections between requests."""
@@ -102,6 +118,7 @@ class _Incoming:
 
     # Made per request, so what most requests leave alone is a class attribute.
     request: Request | None = None
+    response: Response | None = None  # once it is being streamed
     bad: HTTPError | None = None  # the refusal that takes this request's place in the order
     keep_alive = False
     http10 = False
@@ -114,6 +131,7 @@ class _Incoming:
     waiter: asyncio.Future[None] | None = None
     pieces: deque[bytes]
     started_at: float
+    context: Context
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -153,6 +171,21 @@ class _Incoming:
             self.waiter.set_result(None)
 
 
+class _Whole(_Incoming):
+    """A request whose head was read without the parser: it has no body and leaves the connection open."""
+
+    keep_alive = True
+    complete = True
+
+
+class _Known(NamedTuple):
+    """A header block that the parser has accepted: its bytes, and what came out of them."""
+
+    block: bytes
+    fields: list[tuple[bytes, bytes]]
+    host: str
+
+
 class _Refused(Exception):
     """Leaves a parser callback; the refusal itself is in ``Connection._coming.bad``."""
 
@@ -170,7 +203,7 @@ class Connection(asyncio.Protocol):
         self._coming: _Incoming | None = None  # being parsed
         self._current: _Incoming | None = None  # being answered
         self._waiting: deque[_Incoming] = deque()  # parsed, to be answered after it
-        self._task: asyncio.Task[None] | None = None  # of the current handler, once it waits
+        self._task: asyncio.Task[Any] | None = None  # of the current handler, once it waits
         self._held = b""  # bytes not fed to the parser yet
         self._feeding = False
         self._closing = False  # nothing more will be read as a request
@@ -187,8 +220,9 @@ class Connection(asyncio.Protocol):
         self._special: list[tuple[bytes, bytes]] = []
         self._since = serving.now  # when the present state began
         self._stalled_since = 0.0
-        self._streaming = False
         self._served = False  # has answered a request before
+        self._ended: _Incoming | None = None  # the request whose last byte the parser has just seen
+        self._known: _Known | None = None  # of the last request, if it came in one piece
 
     # -- the transport
 
@@ -223,7 +257,7 @@ class Connection(asyncio.Protocol):
         request = current.request
         if request is not None:
             request.signal.abort()
-            if self._task is not None and (request.cancel_on_disconnect or self._streaming):
+            if self._task is not None and (request.cancel_on_disconnect or current.response is not None):
                 self._task.cancel()
 
     def pause_writing(self) -> None:
@@ -248,6 +282,8 @@ class Connection(asyncio.Protocol):
         if self._held or self._feeding:
             self._held += data
             return
+        if self._current is None and self._coming is None and self._begin_known(data):
+            return
         if len(data) <= _SLICE and not self._waiting:
             self._feed(data)
             if self._coming is not None:
@@ -255,6 +291,47 @@ class Connection(asyncio.Protocol):
         else:
             self._held = data
             self._feed_held()
+
+    def _begin_known(self, data: bytes) -> bool:
+        """Begin the request in *data* if it has the header block of the one before it, to the byte.
+
+        A client that keeps its connection repeats itself (it is what HPACK lives on). Only the
+        request line differs then, so only that is read anew, by rules at least as strict; the
+        parser stands between two messages and need not know. False: nothing was done.
+        """
+        line, _, block = data.partition(b"\r\n")
+        known = self._known
+        if known is None or block != known.block:
+            self._known = None
+            return False
+        parts = line.split(b" ")
+        if len(parts) != 3 or parts[2] != b"HTTP/1.1":
+            return False
+        method = _METHODS.get(parts[0])
+        target = self.serving.targets.get(parts[1]) or self._known_target(parts[1])
+        if method is None or target is None:
+            return False
+        coming = _Whole(self)
+        coming.request = request = Request.from_wire(method, target, known.fields, known.host, self.peer)
+        request._whole = b""
+        self._begin(coming)
+        return True
+
+    def _known_target(self, url: bytes) -> str | None:
+        """A target that needs no second look, or None: anything unusual is the parser's and ``_target``'s."""
+        if not _is_plain_target(url) or len(url) > self.settings.max_path_bytes:
+            return None
+        target = url.decode()
+        if len(self.serving.targets) < 1_000 and b"?" not in url:
+            self.serving.targets[url] = target
+        return target
+
+    def _learn(self, data: bytes, coming: _Incoming) -> None:
+        """Remember the header block of a request that was all of *data*."""
+        if coming.keep_alive and coming.length == 0 and not coming.expects and coming.request is not None:
+            line, _, block = data.partition(b"\r\n")
+            if line and len(block) <= _KNOWN_BLOCK and block.find(b"\r\n\r\n") == len(block) - 4:
+                self._known = _Known(block, self._fields, coming.request.host)
 
     # -- the parser
 
@@ -301,7 +378,10 @@ class Connection(asyncio.Protocol):
                 elif b"\n" not in self._head_start:
                     self._head_start += data
                 self._head_bytes += len(data)
+            self._ended = None
             self._parser.feed_data(data)
+            if self._ended is not None and self._head_start is data and self._coming is None:
+                self._learn(data, self._ended)
         except httptools.HttpParserUpgrade:
             # The parser stops at any Upgrade. We speak HTTP/1.1 only: the request is answered
             # as such, and the connection ends with it.
@@ -371,6 +451,7 @@ class Connection(asyncio.Protocol):
         coming = cast(_Incoming, self._coming)
         coming.complete = True
         self._coming = None
+        self._ended = coming
         self._in_body = False
         if coming is self._current:
             coming.wake()
@@ -501,63 +582,73 @@ class Connection(asyncio.Protocol):
         if coming.bad is not None:
             self._answer_refusal(coming.bad)
             return
-        task = start(self._answer(coming), serving.loop, serving.context.copy())
-        if task is not None and self._current is coming:
-            self._task = task
-            task.add_done_callback(self._task_done)
-
-    async def _answer(self, coming: _Incoming) -> None:
-        request = cast(Request, coming.request)
-        response = await self.serving.app.fetch(request)
-        if response.chunks is None:
-            self._write_whole(coming, request, response)
-            if request.after_work is not None:
-                self.serving.app.sent(request, response)
+        context = coming.context = serving.context.copy()
+        outcome = start(serving.app.fetch(cast(Request, coming.request)), serving.loop, context)
+        if isinstance(outcome, Response):
+            self._answered(coming, outcome)
         else:
-            try:
-                await self._write_stream(coming, request, response)
-            finally:
-                self.serving.app.sent(request, response)
+            self._task = outcome
+            outcome.add_done_callback(self._task_done)
+
+    def _answered(self, coming: _Incoming, response: Response) -> None:
+        """The app has answered: write it, or begin to stream it."""
+        request = cast(Request, coming.request)
+        if response.chunks is not None:
+            coming.response = response
+            # In a step of its own, since the handler's is over; in the same context.
+            outcome = start(self._write_stream(coming, request, response), self.serving.loop, coming.context)
+            if outcome is None:
+                self._streamed(coming, response)
+            else:
+                self._task = outcome
+                outcome.add_done_callback(self._task_done)
+            return
+        self._write_whole(coming, request, response)
+        if request.after_work is not None:
+            self.serving.app.sent(request, response)
         self._finished(coming, response.status)
 
-    def _task_done(self, task: asyncio.Task[None]) -> None:
-        """A handler that waited has ended; the only end that needs work here is one by force."""
+    def _task_done(self, task: asyncio.Task[Any]) -> None:
+        """A handler or a stream that had to wait has ended."""
         coming = self._current
-        if self._task is not task:
+        timed_out, self._timed_out = self._timed_out, False
+        if self._task is not task or coming is None:
             return
         self._task = None
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("the server failed: %r", task.exception(), exc_info=task.exception())
-        if coming is None:
-            return
-        request = coming.request
-        if self._timed_out and not self._streaming and not self.gone and request is not None:
-            self._timed_out = False
-            logger.warning(
-                "handler timed out",
-                extra={"request_id": request.id, "route": request.route.pattern if request.route else None},
-            )
-            self._cut_short(request)
-            self._task = task  # tells _finished that nobody else goes on with the next request
+        if task.cancelled() or task.exception() is not None:
+            if not task.cancelled():
+                logger.error("the server failed: %r", task.exception(), exc_info=task.exception())
+            self._cut_short(coming, timed_out)
+        elif coming.response is None:
+            self._answered(coming, task.result())
+        else:
+            self._streamed(coming, coming.response)
+        if self._current is None:
+            self._go_on()
+
+    def _cut_short(self, coming: _Incoming, timed_out: bool) -> None:
+        """What ran was ended by force: it took too long, its client left, or its body broke off."""
+        request = cast(Request, coming.request)
+        if coming.response is not None or request.after_work is not None:
+            self.serving.app.sent(request, coming.response or Response(None, 503))
+        if coming.response is None and not self.gone and timed_out:
+            extra = {"request_id": request.id, "route": request.route.pattern if request.route else None}
+            logger.warning("handler timed out", extra=extra)
             coming.keep_alive = False
             self._write_whole(coming, request, handler_timeout(request))
             self._finished(coming, 503)
-        elif coming.bad is not None and not self._streaming and not self.gone:
+        elif coming.response is None and not self.gone and coming.bad is not None:
             self._answer_refusal(coming.bad)
         else:
-            if request is not None and not self._streaming:
-                self._cut_short(request)
             self._release(coming)
             self.abort()
 
-    def _cut_short(self, request: Request) -> None:
-        """``after()`` work runs for a handler that was cancelled too."""
-        if request.after_work is not None:
-            self.serving.app.sent(request, Response(None, 503))
+    def _streamed(self, coming: _Incoming, response: Response) -> None:
+        self.serving.app.sent(cast(Request, coming.request), response)
+        self._finished(coming, response.status)
 
     def _finished(self, coming: _Incoming, status: int) -> None:
-        """The answer is written: log it, then go on with the next request or end the connection."""
-        waited, self._task = self._task is not None, None
+        """The answer is written: log it, and end the connection if it was the last."""
         serving = self.serving
         if serving.access is not None and coming.request is not None:
             serving.access(coming.request, status, serving.loop.time() - coming.started_at)
@@ -570,17 +661,12 @@ class Connection(asyncio.Protocol):
             self._linger()
         elif not coming.keep_alive or serving.draining:
             self.close()
-        elif waited:
-            # Not from here: this still runs inside the finished handler's task.
-            serving.loop.call_soon(self._go_on)
 
     def _release(self, coming: _Incoming) -> None:
-        if self._current is coming:
-            self._current = None
-            self._streaming = False
-            self._served = True
-            self.serving.in_flight -= 1
-            self._since = self.serving.now
+        self._current = None
+        self._served = True
+        self.serving.in_flight -= 1
+        self._since = self.serving.now
 
     def _go_on(self) -> None:
         """Begin what waits, then feed what is held; called from the loop, never from inside a handler."""
@@ -622,6 +708,18 @@ class Connection(asyncio.Protocol):
         if self.gone:
             return
         body, status = response.body, response.status
+        if (
+            response._headers is None
+            and coming.keep_alive
+            and coming.complete
+            and request.method != "HEAD"
+            and status not in _BODYLESS
+            and not self.serving.draining
+            and len(body) <= _JOIN
+        ):
+            head = self.serving.heads.get((status, response._type)) or self.serving.plain_head(response)
+            self.transport.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
+            return
         head = _STATUS_LINES[status] + guard.head_bytes(response) + self.serving.date
         if status in _BODYLESS:
             body = b""
@@ -658,7 +756,6 @@ class Connection(asyncio.Protocol):
             self.transport.write(head + b"\r\n")
             if request.method == "HEAD" or response.status in _BODYLESS:
                 return
-            self._streaming = True
             sent = 0
             async for item in chunks:
                 piece = to_bytes(item)
@@ -735,6 +832,7 @@ class Connection(asyncio.Protocol):
         if self._task is not None:
             self._task.cancel()
         self._closing = True
+        self._waiting.clear()
         self.transport.abort()
 
     def tick(self, now: float) -> None:
@@ -756,7 +854,7 @@ class Connection(asyncio.Protocol):
     def _tick_answering(self, current: _Incoming, now: float, age: float) -> None:
         settings = self.settings
         request = current.request
-        if self._streaming:
+        if current.response is not None:
             if self._writable and age > settings.stream_idle_s and self._task is not None:
                 self._task.cancel()
         elif request is not None and age > (request.max_duration or settings.max_duration_s):
