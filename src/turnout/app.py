@@ -23,7 +23,7 @@ from .http import guard, problem
 from .http.address import Trust
 from .http.body import Limits
 from .http.guard import AllowedHosts
-from .http.path import join, segments
+from .http.path import is_plain, join, segments
 from .http.request import Request, RouteInfo
 from .http.response import Response, to_response
 from .middleware import Endpoint
@@ -211,6 +211,12 @@ class App:
             if path == "*" and request.method == "OPTIONS":
                 return self._whole_server()
             raise BadRequest("The request target must be a path that starts with /", code="invalid_path")
+        if not self._slash and is_plain(path):
+            match = self._table.match(path[1:].split("/"))
+            if match is None:
+                raise NotFound()
+            request._path, request.params = path, match.params
+            return match.value
         parts = segments(path)
         kept = [part for part in parts if part]
         match = self._table.match(kept)

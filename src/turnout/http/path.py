@@ -25,6 +25,11 @@ def split_target(target: str) -> tuple[str, str]:
     return path, query
 
 
+def is_plain(path: str) -> bool:
+    """Whether the raw *path* is canonical as it stands, so that splitting it at ``/`` gives its segments."""
+    return _is_plain(path) is not None
+
+
 def segments(path: str) -> list[str]:
     """Decode the raw *path* into its segments.
 

@@ -157,6 +157,16 @@ class Request:
         return self._headers
 
     @property
+    def content_type(self) -> str:
+        """The Content-Type field as sent; empty when there is none, or several that contradict."""
+        if self._headers is None and self._raw is not None:
+            # One field is not worth decoding all of them; a door's names are in lower case.
+            values = [value for name, value in self._raw if name == b"content-type"]
+            return values[0].decode("latin-1") if len(values) == 1 else ""
+        values_ = self.headers.get_all("content-type")
+        return values_[0] if len(values_) == 1 else ""
+
+    @property
     def host(self) -> str:
         """The Host field as sent; empty when there is none.
 
@@ -286,7 +296,7 @@ class Request:
 
     async def decode_json(self, decode: Callable[[Any], Model]) -> Model:
         """The body through a decoder made at load; see ``json``."""
-        if not is_json(self.headers.get("content-type") or ""):
+        if not is_json(self.content_type):
             raise UnsupportedMediaType("Send the body as JSON, with Content-Type: application/json")
         return decode(await self._read(self.limits.json_bytes))
 
@@ -310,7 +320,7 @@ class Request:
             max_file_bytes=self.body_limit or limits.file_bytes,
             max_form_bytes=self.body_limit or limits.form_bytes,
         )
-        self._form = await parse_form(self.headers.get("content-type") or "", self.stream(), form)
+        self._form = await parse_form(self.content_type, self.stream(), form)
         return self._form
 
     def stream(self) -> AsyncIterator[_Bytes]:

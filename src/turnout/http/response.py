@@ -27,6 +27,7 @@ BYTES = "application/octet-stream"
 EVENTS = "text/event-stream; charset=utf-8"
 
 _BODYLESS = (204, 205, 304)
+_PLAIN_DATA = frozenset({dict, list, str, int, float, bool, tuple})  # what most handlers return, told by one look
 
 
 class Response:
@@ -276,6 +277,8 @@ def to_response(value: Any) -> Response:
     Raises:
         TypeError: there is no way to send it.
     """
+    if type(value) in _PLAIN_DATA:
+        return Response._made(jsontext.dumps(value), JSON, 200, None)
     if isinstance(value, Response):
         return value
     if value is None:

@@ -172,7 +172,7 @@ class _Incoming:
 
 
 class _Whole(_Incoming):
-    """A request whose head was read without the parser: it has no body and leaves the connection open."""
+    """A request that came whole, read without the parser; it leaves the connection open."""
 
     keep_alive = True
     complete = True
@@ -182,6 +182,7 @@ class _Known(NamedTuple):
     """A header block that the parser has accepted: its bytes, and what came out of them."""
 
     block: bytes
+    length: int  # of the body that follows
     fields: list[tuple[bytes, bytes]]
     host: str
 
@@ -299,9 +300,12 @@ class Connection(asyncio.Protocol):
         request line differs then, so only that is read anew, by rules at least as strict; the
         parser stands between two messages and need not know. False: nothing was done.
         """
-        line, _, block = data.partition(b"\r\n")
         known = self._known
-        if known is None or block != known.block:
+        if known is None:
+            return False
+        line, _, rest = data.partition(b"\r\n")
+        block = known.block
+        if len(rest) != len(block) + known.length or not rest.startswith(block):
             self._known = None
             return False
         parts = line.split(b" ")
@@ -313,7 +317,7 @@ class Connection(asyncio.Protocol):
             return False
         coming = _Whole(self)
         coming.request = request = Request.from_wire(method, target, known.fields, known.host, self.peer)
-        request._whole = b""
+        request._whole = rest[len(block) :]
         self._begin(coming)
         return True
 
@@ -328,10 +332,12 @@ class Connection(asyncio.Protocol):
 
     def _learn(self, data: bytes, coming: _Incoming) -> None:
         """Remember the header block of a request that was all of *data*."""
-        if coming.keep_alive and coming.length == 0 and not coming.expects and coming.request is not None:
-            line, _, block = data.partition(b"\r\n")
-            if line and len(block) <= _KNOWN_BLOCK and block.find(b"\r\n\r\n") == len(block) - 4:
-                self._known = _Known(block, self._fields, coming.request.host)
+        if not coming.keep_alive or coming.length is None or coming.expects or coming.request is None:
+            return
+        line, _, rest = data.partition(b"\r\n")
+        end = rest.find(b"\r\n\r\n") + 4
+        if line and 4 <= end <= _KNOWN_BLOCK and end + coming.length == len(rest):
+            self._known = _Known(rest[:end], coming.length, self._fields, coming.request.host)
 
     # -- the parser
 
