@@ -197,6 +197,16 @@ async def test_processes_write_to_one_file_without_database_is_locked(tmp_path):
     await db.close()
 
 
+async def test_processes_that_create_one_file_at_once_all_open_it(tmp_path):
+    script = "import asyncio, sys; from turnout.db import Database; Database(sys.argv[1]).engine.close()"
+    for turn in range(3):
+        command = [sys.executable, "-c", script, str(tmp_path / f"{turn}.db")]
+        workers = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(4)]
+        for worker in workers:
+            _, stderr = await asyncio.to_thread(worker.communicate)
+            assert worker.returncode == 0, stderr.decode()
+
+
 async def test_a_change_of_schema_by_another_process_is_noticed(tmp_path):
     db = await filled(tmp_path / "x.db", 1)
     assert await db.from_("s").select().eq("id", 1).single() == {"id": 1, "x": 0}

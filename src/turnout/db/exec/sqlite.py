@@ -98,21 +98,27 @@ class SqliteEngine:
             cached_statements=512,
             factory=factory,
         )
-        _register(connection)
-        connection.execute("pragma foreign_keys = on")
-        if connection.execute("pragma foreign_keys").fetchone() != (1,):
-            raise ConfigError("this SQLite was built without foreign keys", cure="use another build of Python")
+        try:
+            _register(connection)
+            connection.execute("pragma foreign_keys = on")
+            if connection.execute("pragma foreign_keys").fetchone() != (1,):
+                raise ConfigError("this SQLite was built without foreign keys", cure="use another build of Python")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _first_connection(self) -> sqlite3.Connection:
-        """Open the file, put it in WAL mode, and see that it can be written."""
+        """Open the file and put it in WAL mode, which also shows that it is a database and can be written."""
         try:
             connection = self._connect(WRITE_WAIT_S)
-            if self.path is not None:
-                connection.execute("pragma journal_mode = wal")
-                connection.execute("begin immediate")
-                connection.execute("rollback")
-            connection.execute("pragma busy_timeout = 0")  # from here on it is used on the loop
+            try:
+                if self.path is not None:
+                    _use_wal(connection)
+                connection.execute("pragma busy_timeout = 0")  # from here on it is used on the loop
+            except BaseException:
+                connection.close()
+                raise
         except sqlite3.Error as exc:
             raise ConfigError(
                 f"the database {self.path} cannot be opened for writing: {exc}",
@@ -551,6 +557,19 @@ def _in_transaction(connection: Any) -> bool:
 
 
 # --- the file ---
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to write-ahead logging; a process that does so at the same moment makes it fail without a wait."""
+    end = time.monotonic() + WRITE_WAIT_S
+    while True:
+        try:
+            connection.execute("pragma journal_mode = wal")
+            return
+        except sqlite3.OperationalError as exc:
+            if (exc.sqlite_errorcode & 0xFF) != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
 
 
 def _check_place(path: Path) -> None:
