@@ -117,7 +117,7 @@ class _Incoming:
     """A request from its first byte to the end of its body."""
 
     # Made per request, so what most requests leave alone is a class attribute.
-    request: Request | None = None
+    request: Request = cast(Request, None)  # None until its head is complete
     response: Response | None = None  # once it is being streamed
     bad: HTTPError | None = None  # the refusal that takes this request's place in the order
     keep_alive = False
@@ -589,7 +589,7 @@ class Connection(asyncio.Protocol):
             self._answer_refusal(coming.bad)
             return
         context = coming.context = serving.context.copy()
-        outcome = start(serving.app.fetch(cast(Request, coming.request)), serving.loop, context)
+        outcome = start(serving.app.fetch(coming.request), serving.loop, context)
         if isinstance(outcome, Response):
             self._answered(coming, outcome)
         else:
@@ -598,7 +598,7 @@ class Connection(asyncio.Protocol):
 
     def _answered(self, coming: _Incoming, response: Response) -> None:
         """The app has answered: write it, or begin to stream it."""
-        request = cast(Request, coming.request)
+        request = coming.request
         if response.chunks is not None:
             coming.response = response
             # In a step of its own, since the handler's is over; in the same context.
@@ -634,7 +634,7 @@ class Connection(asyncio.Protocol):
 
     def _cut_short(self, coming: _Incoming, timed_out: bool) -> None:
         """What ran was ended by force: it took too long, its client left, or its body broke off."""
-        request = cast(Request, coming.request)
+        request = coming.request
         if coming.response is not None or request.after_work is not None:
             self.serving.app.sent(request, coming.response or Response(None, 503))
         if coming.response is None and not self.gone and timed_out:
@@ -650,7 +650,7 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def _streamed(self, coming: _Incoming, response: Response) -> None:
-        self.serving.app.sent(cast(Request, coming.request), response)
+        self.serving.app.sent(coming.request, response)
         self._finished(coming, response.status)
 
     def _finished(self, coming: _Incoming, status: int) -> None:
