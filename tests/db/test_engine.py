@@ -246,6 +246,16 @@ async def test_a_memory_database_is_its_own():
     await two.close()
 
 
+async def test_configuring_the_same_place_again_keeps_what_is_in_memory():
+    db = await filled(":memory:", 1)
+    db.configure("sqlite://:memory:")
+    assert len(await db.from_("s").select()) == 1
+    await db.close()
+    with pytest.raises(DbError):
+        await db.from_("s").select()
+    await db.close()
+
+
 async def test_no_thread_outlives_close(tmp_path):
     db = await filled(tmp_path / "x.db")
     await db.from_("s").select()

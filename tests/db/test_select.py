@@ -240,6 +240,21 @@ async def test_a_query_never_changes_and_may_be_shared(blog):
         assert [row["views"] for row in await narrow] == [3, 4]
 
 
+async def test_a_query_can_run_twice_though_its_list_was_a_generator(blog):
+    async with blog() as db:
+        await db.from_("posts").insert(POSTS)
+        wanted = [1, 2]
+        for query in (
+            db.from_("posts").select("views").in_("views", (number for number in wanted)),
+            db.from_("posts").select("views").or_(("views", "in", (number for number in wanted))),
+            db.from_("posts").select("views").in_("views", wanted),
+        ):
+            wanted = [1, 2]
+            assert [row["views"] for row in await query] == [1, 2]
+            wanted.clear()
+            assert [row["views"] for row in await query] == [1, 2]
+
+
 async def test_the_answer_is_fresh_every_time(blog):
     async with blog() as db:
         query = db.from_("posts").select("views").eq("id", 1).single()

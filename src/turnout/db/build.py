@@ -144,6 +144,8 @@ class Query(Generic[R]):
                 "22004", f'{op}("{column}", None) would match nothing in SQL',
                 hint=f'use .is_("{column}", None), or .not_("{column}", "is", None)', status=500,
             )  # fmt: skip
+        if op == "in":
+            value = _listed(value)
         return Query(self._door, (*self._shape, (op, column)), (*self._values, value), self._model)
 
     # --- filters: all of them must hold ---
@@ -296,6 +298,11 @@ def _whole(value: Any, what: str, least: int = 0) -> int:
     raise error("PGRST103", f"{what} takes whole numbers from 0")
 
 
+def _listed(values: Any) -> Any:
+    """The members as they are now: a query may run twice, and a generator gives them once."""
+    return tuple(values) if isinstance(values, Iterable) and not isinstance(values, (str, bytes)) else values
+
+
 def _word(value: Any) -> str:
     word = {None: "null", True: "true", False: "false"}.get(value) if not isinstance(value, str) else value.lower()
     if word not in ast.IS_WORDS:
@@ -333,7 +340,7 @@ def _conditions(
                 "22004", f'("{column}", "{word}", None) would match nothing in SQL', hint='use the operator "is"'
             )
         items.append(ast.Cond(path, cast("ast.Op", op), first + len(values), negated=flip))
-        values.append(value)
+        values.append(_listed(value) if op == "in" else value)
     return ast.Logic(kind, tuple(items), negated), tuple(values)
 
 

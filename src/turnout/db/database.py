@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Iterable
 from contextvars import ContextVar
 from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .exec.sqlite import SqliteEngine
 
 SERVER_OWNED = ("id", "user_id", "owner_id", "role", "is_admin", "created_at", "updated_at")
+_opening = threading.Lock()
 _held: ContextVar[Transaction | None] = ContextVar("turnout_db_transaction", default=None)
 
 
@@ -108,10 +110,10 @@ class Database(_Queries):
     def configure(
         self, place: str | Path, *, durable: bool = False, server_owned: Iterable[str] = SERVER_OWNED
     ) -> None:
-        """Say where the database is; connections to an earlier place are closed."""
+        """Say where the database is; connections to another place are closed."""
         path = parse_place(place)
         self.server_owned = frozenset(server_owned)
-        if self._placed and path is not None and (path, durable) == (self._path, self._durable):
+        if self._placed and (path, durable) == (self._path, self._durable):
             return
         self._shut()
         self._placed, self._path, self._durable = True, path, durable
@@ -129,8 +131,10 @@ class Database(_Queries):
             )
         from .exec.sqlite import SqliteEngine
 
-        self._engine = SqliteEngine(self._path, durable=self._durable)
-        return self._engine
+        with _opening:
+            if self._engine is None:
+                self._engine = SqliteEngine(self._path, durable=self._durable)
+            return self._engine
 
     def now(self, shape: Shape, values: tuple[Any, ...]) -> Any:
         """For Query: the answer of a quick read, or PENDING."""

@@ -79,8 +79,8 @@ class SqliteEngine:
         self._anchor = self._first_connection()
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
-        self._writer = Crew("turnout-db-writer", 1, self._connect_writer, _in_transaction)
-        self._slow = Crew("turnout-db-reader", 4, self._connect_reader, _in_transaction)
+        self._writer = Crew("turnout-db-writer", 1, lambda: _mapped(self._connect_writer), _in_transaction)
+        self._slow = Crew("turnout-db-reader", 4, lambda: _mapped(self._connect_reader), _in_transaction)
         self._cache: OrderedDict[Any, Any] = OrderedDict()
         self._lock = threading.RLock()
         self.schema = load_sqlite(self._anchor)
@@ -307,6 +307,8 @@ class SqliteEngine:
 
     async def later(self, shape: Shape, values: tuple[Any, ...], owner: object | None = None) -> Any:
         """The answer of what ``now`` did not give; *owner* is the transaction it belongs to."""
+        if owner is None and time.monotonic() > self._check_at:
+            self._renew()
         try:
             return await self._run(shape, values, owner)
         except DbError as exc:

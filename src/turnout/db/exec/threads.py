@@ -168,7 +168,7 @@ class Crew:
             if self._closed:
                 job.finish(None, _closing())
                 return
-            if not self._idle and len(self._threads) < self._size:
+            if self._jobs.qsize() >= self._idle and len(self._threads) < self._size:
                 thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
                 self._threads.append(thread)
                 thread.start()
@@ -187,9 +187,7 @@ class Crew:
                 if held and owner is None:
                     job: Job | None = held.popleft()
                 else:
-                    self._idle += 1
-                    job = self._jobs.get()
-                    self._idle -= 1
+                    job = self._next()
                 if job is None:
                     return
                 if owner is not None and job.owner is not owner:
@@ -204,11 +202,23 @@ class Crew:
             for job in held:
                 job.finish(None, _closing())
 
+    def _next(self) -> Job | None:
+        with self._lock:
+            self._idle += 1
+        job = self._jobs.get()
+        with self._lock:
+            self._idle -= 1
+        return job
+
     def _refuse(self, exc: BaseException) -> None:
         """Answer one job with the reason why there is no connection; the next job tries again."""
         with self._lock:
-            self._threads.remove(threading.current_thread())
-        job = self._jobs.get()
+            if threading.current_thread() in self._threads:
+                self._threads.remove(threading.current_thread())
+        try:
+            job = self._jobs.get_nowait()
+        except queue.Empty:  # another thread has taken it
+            return
         if job is not None:
             job.finish(None, exc)
 
