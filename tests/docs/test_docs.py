@@ -122,7 +122,7 @@ def test_every_page_is_reached_from_the_index():
 
 def test_every_setting_is_listed_with_its_default():
     page = (DOCS / "how-to/configure.md").read_text()
-    rows = dict(re.findall(r"^\| `(\w+)` \| `?([^`|]*?)`? \|", page, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `([a-z_]+)` \| `?([^`|]*?)`? \|", page, re.MULTILINE))
     known = {}
     for table in (Config, ServerConfig, Limits):
         for field in fields(table):
