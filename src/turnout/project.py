@@ -67,7 +67,7 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
             f"There is no folder {config.app_dir}/ in {root}",
             cure="run this in a project's folder, or make a project with: turnout new my-app",
         )
-    _configure_db(config)
+    use_database(config, durable=mode == "production")
     manifest = manifest or scan(app_dir, root / config.public_dir)
     for file in manifest.routes:
         if file.pattern.text in PROBES:
@@ -121,10 +121,15 @@ def _refuse_unknown(config: RouteConfig, file: Path) -> None:
             )
 
 
-def _configure_db(config: Config) -> None:
-    from .db import configure
+def use_database(config: Config, *, durable: bool) -> None:
+    """Point ``db`` at the project's database, in a data folder that exists."""
+    from .db import db
 
-    configure(config.database_url, durable=config.mode == "production")
+    db.configure(config.database_url, durable=durable)
+    data = config.root / config.data_dir
+    # Only the folder that is ours by name: creating others would hide a mistyped DATABASE_URL.
+    if db.path is not None and db.path.is_relative_to(data):
+        data.mkdir(parents=True, exist_ok=True)
 
 
 def _plug_db(app: App, config: Config) -> None:

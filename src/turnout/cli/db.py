@@ -17,7 +17,7 @@ from typing import cast
 from ..config import load_config
 from ..env import Mode, load_env
 from ..errors import ConfigError
-from .load import project_root, use_database
+from .load import project_root
 from .main import FAILED
 from .report import short
 
@@ -43,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
     # Only the database settings matter here, so production's demand for allowed_hosts does not.
     config = load_config(root, "development", load_env(root, mode))
     if args.action != "new":
+        from ..project import use_database
+
         use_database(config, durable=mode == "production")
     action = {"new": _new, "migrate": _migrate, "status": _status, "reset": _reset}[args.action]
     return action(args, root / config.migrations_dir)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..env import env
 from ..errors import ConfigError
-from .load import configure_log, load, project_root, read_settings, use_database
+from .load import configure_log, load, project_root, read_settings
 from .report import as_text, from_exception
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ def _migrate(root: Path) -> None:
     """Apply pending migrations."""
     from ..db import db, migrate
     from ..dev.server import say
+    from ..project import use_database
 
     config = read_settings(root, "development")
     folder = root / config.migrations_dir

@@ -44,22 +44,9 @@ def load(root: Path, mode: Mode) -> Project:
     from ..project import load_project
 
     try:
-        project = load_project(root, mode=mode)
+        return load_project(root, mode=mode)
     except Exception as exc:
         raise from_exception(exc, root) from exc
-    use_database(project.config, durable=mode == "production")
-    return project
-
-
-def use_database(config: Config, *, durable: bool) -> None:
-    """Point ``db`` at the project's database, in a data folder that exists."""
-    from ..db import db
-
-    db.configure(config.database_url, durable=durable)
-    data = config.root / config.data_dir
-    # Only the folder that is ours by name: creating others would hide a mistyped DATABASE_URL.
-    if db.path is not None and db.path.is_relative_to(data):
-        data.mkdir(parents=True, exist_ok=True)
 
 
 def configure_log(mode: Mode) -> None:
