@@ -27,7 +27,7 @@ def check_value(name: str, value: str) -> str:
     """Return *value* without white space around it, or raise TypeError when it could break out of its line."""
     if not isinstance(value, str):
         raise TypeError(f"header {name!r} needs a str, not {type(value).__name__}")
-    value = value.strip(" \t\r\n")
+    value = value.strip(" \t")
     if not _is_value(value):
         raise TypeError(f"invalid value for header {name!r}: it holds a control or non-latin-1 character")
     return value
