@@ -197,6 +197,42 @@ async def test_processes_write_to_one_file_without_database_is_locked(tmp_path):
     await db.close()
 
 
+LEDGER = textwrap.dedent("""
+    import asyncio, sys
+    from turnout.db import Database
+
+    async def main():
+        db = Database(sys.argv[1], durable=True)
+        while True:
+            row = await db.from_("s").insert({"x": 1}).select("id").single()
+            print(row["id"], flush=True)
+
+    asyncio.run(main())
+""")
+
+
+async def test_an_acknowledged_write_survives_kill_9(tmp_path):
+    db = await filled(tmp_path / "x.db", 1)
+    for _ in range(4):
+        writer = subprocess.Popen([sys.executable, "-c", LEDGER, str(tmp_path / "x.db")], stdout=subprocess.PIPE)
+        acknowledged = [writer.stdout.readline() for _ in range(40)]
+        writer.kill()
+        acknowledged += writer.communicate()[0].splitlines(keepends=True)
+        ids = [int(line) for line in acknowledged if line.endswith(b"\n")]
+        assert len(ids) >= 40
+        assert len(await db.from_("s").select("id").in_("id", ids)) == len(ids)
+    assert await asyncio.to_thread(_integrity, tmp_path / "x.db") == ("ok",)
+    await db.close()
+
+
+def _integrity(path):
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute("pragma integrity_check").fetchone()
+    finally:
+        connection.close()
+
+
 async def test_processes_that_create_one_file_at_once_all_open_it(tmp_path):
     script = "import asyncio, sys; from turnout.db import Database; Database(sys.argv[1]).engine.close()"
     for turn in range(3):

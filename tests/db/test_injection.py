@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import re
 from contextlib import contextmanager
+from pathlib import Path
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import turnout.db
 from turnout.db import Database
 from turnout.errors import DbError
 
@@ -141,3 +145,14 @@ def test_text_written_is_read_back_the_same_and_found_by_every_filter():
             runner.run(ask(word))
 
         attack()
+
+
+def test_no_sql_is_put_together_outside_the_compilers():
+    package = Path(turnout.db.__file__).parent
+    sql = re.compile(r"(select|insert|update|delete|create|alter|drop|pragma|savepoint|release|rollback)\s", re.I)
+    for file in package.rglob("*.py"):
+        if file.parent.name == "sql":
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.JoinedStr) and isinstance(node.values[0], ast.Constant):
+                assert not sql.match(str(node.values[0].value)), f"{file}:{node.lineno}"

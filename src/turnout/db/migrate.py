@@ -13,6 +13,7 @@ import hashlib
 import re
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -219,23 +220,22 @@ def _compare(files: list[_File], applied: dict[str, tuple[str, str, str]]) -> li
     return sorted(found, key=lambda migration: (int(migration.version), migration.version))
 
 
-class _locked:
+@contextmanager
+def _locked(connection: sqlite3.Connection) -> Iterator[None]:
     """A transaction that holds the write lock from its first moment."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
-
-    def __enter__(self) -> None:
-        try:
-            self.connection.execute("begin exclusive")
-        except sqlite3.OperationalError as exc:
-            raise ConfigError(
-                f"the database stayed locked for a minute: {exc}", cure="end the process that is migrating or writing"
-            ) from exc
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        if self.connection.in_transaction:
-            self.connection.execute("commit" if kind is None else "rollback")
+    try:
+        connection.execute("begin exclusive")
+    except sqlite3.OperationalError as exc:
+        raise ConfigError(
+            f"the database stayed locked for a minute: {exc}", cure="end the process that is migrating or writing"
+        ) from exc
+    try:
+        yield
+        connection.execute("commit")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("rollback")
+        raise
 
 
 def _apply(connection: sqlite3.Connection, file: _File, files: list[_File]) -> bool:

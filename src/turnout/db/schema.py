@@ -138,7 +138,7 @@ def _load_table(connection: sqlite3.Connection, name: str, kind: str, without_ro
     )
     rows = [row for row in info.fetchall() if row[5] != 1]  # 1: a hidden column of a virtual table
     keys = sorted((row[4], row[0]) for row in rows if row[4])
-    alias = rows_alias(rows) if kind == "table" and not without_rowid else None
+    alias = _rowid(rows) if kind == "table" and not without_rowid else None
     columns = {
         column: Column(
             name,
@@ -162,7 +162,7 @@ def _load_table(connection: sqlite3.Connection, name: str, kind: str, without_ro
     )
 
 
-def rows_alias(rows: Iterable[tuple[str, str, int, str | None, int, int]]) -> str | None:
+def _rowid(rows: Iterable[tuple[str, str, int, str | None, int, int]]) -> str | None:
     """The name of the column that is the rowid: the only key, and declared exactly ``INTEGER``."""
     keys = [(name, declared) for name, declared, _, _, pk, _ in rows if pk]
     return keys[0][0] if len(keys) == 1 and keys[0][1].upper() == "INTEGER" else None
