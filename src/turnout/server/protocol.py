@@ -15,6 +15,8 @@ import asyncio
 import logging
 import re
 import select
+import socket
+import struct
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
@@ -24,10 +26,10 @@ from typing import Any, NamedTuple, NoReturn, cast
 import httptools
 
 from ..config import ServerConfig
-from ..errors import HTTPError
+from ..errors import BadRequest, HTTPError, ServiceUnavailable
 from ..http import guard, problem
 from ..http.body import Body
-from ..http.fetch import Fetch, handler_timeout
+from ..http.fetch import Fetch
 from ..http.request import Request
 from ..http.response import Response, to_bytes
 from .eager import start
@@ -42,6 +44,8 @@ _WAITING = 64  # pipelined requests parsed ahead of the one being answered
 _LINGER = 65_536  # bytes read and dropped after a refusal, so that the client sees it
 _KNOWN_BLOCK = 4_096  # a longer header block is not kept for comparison
 _JOIN = 65_536  # a body up to this size is sent in one piece with its head
+_PROGRESS = 49_152  # bytes a reader must take within write_stall_s: what makes a full buffer writable again
+_TICK_S = 1.0  # between two looks at the clock: a state may be this much younger than it seems
 
 # Origin-form, without the characters that _target refuses.
 _is_plain_target = re.compile(rb"/[\x21\x22\x24-\x5b\x5d-\x7e]*").fullmatch
@@ -49,6 +53,8 @@ _METHODS = {name.encode(): name for name in guard.METHODS}
 _FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
 _STATUS_LINES = {status: f"HTTP/1.1 {status} {problem.title(status)}\r\n".encode() for status in range(200, 600)}
 _BODYLESS = frozenset({204, 304})
+# A method that no parser knows (RFC 9110 section 9.1), as far as it has come.
+_begins_with_token = re.compile(rb"[\r\n]*[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: |\Z)").match
 
 
 Access = Callable[[Request, int, float], None]
@@ -73,6 +79,7 @@ class Serving:
         self.draining = False
         self.refused = 0  # requests that never reached the app
         self.now = loop.time()  # as of the last tick: no deadline here needs better than a second
+        self.passed_s = 0.0  # between the last two ticks
         self.hosts: dict[bytes, str] = {}  # Host values seen to be well formed
         self.context = copy_context()
         self.date = b""
@@ -86,7 +93,8 @@ class Serving:
 
     def tick(self) -> None:
         """Once a second: the Date field, and every deadline."""
-        self.now = self.loop.time()
+        before, self.now = self.now, self.loop.time()
+        self.passed_s = self.now - before
         date = b"date: " + formatdate(usegmt=True).encode() + b"\r\n"
         if date != self.date:
             self.date = date
@@ -119,7 +127,9 @@ class _Incoming:
     # Made per request, so what most requests leave alone is a class attribute.
     request: Request = cast(Request, None)  # None until its head is complete
     response: Response | None = None  # once it is being streamed
-    bad: HTTPError | None = None  # the refusal that takes this request's place in the order
+    bad: HTTPError | None = None  # what it is refused with, or ended with by force
+    method = "GET"  # of a request that was refused before there was a Request
+    cancelled = False  # once is enough: a second time would break into what the handler cleans up
     keep_alive = False
     http10 = False
     upgrade = False  # has an Upgrade field, which counts only beside Connection: upgrade
@@ -128,8 +138,9 @@ class _Incoming:
     length: int | None = 0  # of the body; None: chunked
     size = 0  # unread bytes in pieces
     received = 0
+    waited_s = 0.0  # for the body, by a handler that had none of it left
     waiter: asyncio.Future[None] | None = None
-    pieces: deque[bytes]
+    pieces: list[bytes]
     started_at: float
     context: Context
 
@@ -137,30 +148,35 @@ class _Incoming:
         self.connection = connection
 
     async def read(self) -> bytes:
-        """The next piece of the body, ``b""`` at its end."""
+        """What has come of the body since the last call, ``b""`` at its end."""
+        connection = self.connection
         if self.expects:
             self.expects = False
             if not self.received:
-                self.connection.write_continue()
+                connection.write_continue()
         while not self.size:
             if self.complete:
                 return b""
-            if self.connection.gone:
-                raise ConnectionResetError("the client left before the end of its body")
-            self.waiter = self.connection.serving.loop.create_future()
-            self.connection.take_more()
+            if self.bad is not None:
+                raise self.bad
+            if connection.gone:
+                raise BadRequest("The client left before the end of its body", code="client_left")
+            self.waiter = connection.serving.loop.create_future()
+            connection.take_more(self)
             try:
                 await self.waiter
             finally:
                 self.waiter = None
-        piece = self.pieces.popleft()
-        self.size -= len(piece)
-        self.connection.take_more()
+        # All of it at once: a body in chunks of one byte shall not cost a call for each of them.
+        piece = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+        self.pieces.clear()
+        self.size = 0
+        connection.take_more(self)
         return piece
 
     def feed(self, piece: bytes) -> None:
         if not self.received:
-            self.pieces = deque()
+            self.pieces = []
         self.received += len(piece)
         self.pieces.append(piece)
         self.size += len(piece)
@@ -212,8 +228,8 @@ class Connection(asyncio.Protocol):
         self._reading = True
         self._writable = True
         self._drained: asyncio.Future[None] | None = None
-        self._timed_out = False
-        self._head_bytes = 0
+        self._head_bytes = 0  # fed since the last end of a head or piece of a body
+        self._fed = b""  # the bytes that the parser is at
         self._head_start = b""
         self._in_body = False
         self._url = b""
@@ -221,6 +237,7 @@ class Connection(asyncio.Protocol):
         self._special: list[tuple[bytes, bytes]] = []
         self._since = serving.now  # when the present state began
         self._stalled_since = 0.0
+        self._stalled_size = 0
         self._served = False  # has answered a request before
         self._ended: _Incoming | None = None  # the request whose last byte the parser has just seen
         self._known: _Known | None = None  # of the last request, if it came in one piece
@@ -235,8 +252,11 @@ class Connection(asyncio.Protocol):
         self.serving.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.serving.connections.discard(self)
         self._left()
+        # These and the connection would keep each other until the next garbage collection.
+        self._parser, self._coming = cast(Any, None), None
+        if self._current is None:
+            self.serving.connections.discard(self)
 
     def eof_received(self) -> bool:
         # A client that shuts down its sending half looks on the wire like one that has gone,
@@ -247,27 +267,38 @@ class Connection(asyncio.Protocol):
     def _left(self) -> None:
         if self.gone:
             return
-        self.gone = self._closing = True
-        self._waiting.clear()
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
+        self._hang_up()
         current = self._current
         if current is None:
             return
         current.wake()
         request = current.request
-        if request is not None:
-            request.signal.abort()
-            if self._task is not None and (request.cancel_on_disconnect or current.response is not None):
-                self._task.cancel()
+        request.signal.abort()
+        if request.cancel_on_disconnect or current.response is not None:
+            self._cancel(current)
+
+    def _hang_up(self) -> None:
+        """Nothing more is read, begun or written."""
+        self.gone = True
+        self._stop_reading()
+        self._waiting.clear()
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    def _cancel(self, current: _Incoming) -> None:
+        if self._task is not None and not current.cancelled:
+            current.cancelled = True
+            self._task.cancel()
 
     def pause_writing(self) -> None:
         self._writable = False
         self._stalled_since = self.serving.now
+        self._stalled_size = self.transport.get_write_buffer_size()
         self.update_reading()
 
     def resume_writing(self) -> None:
         self._writable = True
+        self._since = self.serving.now
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         self.serving.loop.call_soon(self._go_on)
@@ -283,12 +314,13 @@ class Connection(asyncio.Protocol):
         if self._held or self._feeding:
             self._held += data
             return
-        if self._current is None and self._coming is None and self._begin_known(data):
+        if self._known is not None and self._current is None and self._coming is None and self._begin_known(data):
             return
         if len(data) <= _SLICE and not self._waiting:
             self._feed(data)
             if self._coming is not None:
                 self._begin_unfinished()
+                self.update_reading()
         else:
             self._held = data
             self._feed_held()
@@ -300,9 +332,9 @@ class Connection(asyncio.Protocol):
         request line differs then, so only that is read anew, by rules at least as strict; the
         parser stands between two messages and need not know. False: nothing was done.
         """
-        known = self._known
-        if known is None:
-            return False
+        known = cast(_Known, self._known)
+        if self._waiting or not self._writable or self._head_bytes:
+            return False  # not its turn, or blank lines before it
         line, _, rest = data.partition(b"\r\n")
         block = known.block
         if len(rest) != len(block) + known.length or not rest.startswith(block):
@@ -375,38 +407,53 @@ class Connection(asyncio.Protocol):
         return self._coming is None or self._coming.size < _UNREAD
 
     def _feed(self, data: bytes) -> None:
-        try:
-            if not self._in_body:
-                if self._coming is None:
-                    self._head_start = data
-                    if self._current is None:
-                        self._since = self.serving.now
-                elif b"\n" not in self._head_start:
+        self._fed = data
+        if not self._in_body:
+            if self._coming is not None:
+                if len(self._head_start) < _SLICE + self.settings.max_path_bytes + self.settings.max_query_bytes:
                     self._head_start += data
-                self._head_bytes += len(data)
-            self._ended = None
+            elif self._current is None and not self._head_bytes:
+                self._since = self.serving.now
+        self._head_bytes += len(data)
+        try:
             self._parser.feed_data(data)
-            if self._ended is not None and self._head_start is data and self._coming is None:
-                self._learn(data, self._ended)
         except httptools.HttpParserUpgrade:
             # The parser stops at any Upgrade. We speak HTTP/1.1 only: the request is answered
             # as such, and the connection ends with it.
             self._stop_reading()
-        except httptools.HttpParserCallbackError as exc:
+        except httptools.HttpParserError as exc:
+            if not self._closing:
+                self._refuse(self._judge(exc))
+        else:
+            ended, self._ended = self._ended, None
+            if ended is not None and self._head_start is data and self._coming is None:
+                self._learn(data, ended)
+            if self._head_bytes > self.settings.max_header_bytes and not self._closing:
+                self._refuse(self._over_limit())
+
+    def _judge(self, exc: httptools.HttpParserError) -> HTTPError:
+        """What a request is refused with whose parsing ended in *exc*."""
+        if isinstance(exc, httptools.HttpParserCallbackError):
             bad = self._coming.bad if self._coming is not None else None
             if bad is None:
                 cause = exc.__context__
                 logger.error("the server failed in a parser callback: %r", cause, exc_info=cause)
-            self._refuse(bad or HTTPError(500))
-        except httptools.HttpParserError:
-            if not self._closing:
-                self._refuse(HTTPError(400, "The request is not well-formed HTTP/1.1", code="malformed_request"))
-        else:
-            if self._head_bytes > self.settings.max_header_bytes and not self._in_body and not self._closing:
-                self._refuse(HTTPError(431, f"The header is over {self.settings.max_header_bytes:,} bytes"))
+            return bad or HTTPError(500)
+        if isinstance(exc, httptools.HttpParserInvalidMethodError) and _begins_with_token(self._head_start):
+            return guard.unknown_method()
+        return HTTPError(400, "The request is not well-formed HTTP/1.1", code="malformed_request")
+
+    def _over_limit(self) -> HTTPError:
+        if not self._in_body and len(self._url) > self.settings.max_path_bytes + self.settings.max_query_bytes:
+            return HTTPError(414, "The request target is too long")
+        # In a body these are chunk extensions or trailer fields, which the parser keeps until they end.
+        return HTTPError(431, f"The header is over {self.settings.max_header_bytes:,} bytes")
 
     def on_message_begin(self) -> None:
+        if self._closing:
+            raise _Refused  # bytes after the last request
         self._coming = _Incoming(self)
+        self._head_start = self._fed
         self._fields = []
         self._special = []
         self._url = b""
@@ -428,7 +475,7 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         parser = self._parser
         version = parser.get_http_version()
-        if version != "1.1" and (version != "1.0" or b" HTTP/1.0\r" not in self._head_start):
+        if version != "1.1" and not (version == "1.0" and self._says_http10()):
             self._refuse_now(HTTPError(505, "This server speaks HTTP/1.1"))
         method = _METHODS.get(parser.get_method())
         if method is None:
@@ -451,6 +498,7 @@ class Connection(asyncio.Protocol):
             request._whole = b""
 
     def on_body(self, body: bytes) -> None:
+        self._head_bytes = 0
         cast(_Incoming, self._coming).feed(body)
 
     def on_message_complete(self) -> None:
@@ -459,6 +507,7 @@ class Connection(asyncio.Protocol):
         self._coming = None
         self._ended = coming
         self._in_body = False
+        self._head_bytes = 0
         if coming is self._current:
             coming.wake()
             return
@@ -478,6 +527,11 @@ class Connection(asyncio.Protocol):
 
     # -- refusing what the parser lets through
 
+    def _says_http10(self) -> bool:
+        # The parser reports RTSP/1.0 and ICE/1.0 as version 1.0 too, and says nothing of the name.
+        line = b"%b %b HTTP/1.0\r\n" % (self._parser.get_method(), self._url)
+        return self._head_start.startswith(line) or b"\n" + line in self._head_start
+
     def _target(self) -> str:
         url = self._url
         path, _, query = url.partition(b"?")
@@ -492,6 +546,7 @@ class Connection(asyncio.Protocol):
         host: bytes | None = None
         length: int | None = 0
         for name, value in self._special:
+            value = value.strip(b" \t")
             if name == b"host":
                 if host is not None:
                     self._refuse_now(HTTPError(400, "The request has several Host fields", code="invalid_host"))
@@ -537,7 +592,8 @@ class Connection(asyncio.Protocol):
 
     def _refuse_now(self, error: HTTPError) -> NoReturn:
         """From inside a callback: end the parsing here; ``_feed`` goes on with the refusal."""
-        cast(_Incoming, self._coming).bad = error
+        coming = cast(_Incoming, self._coming)
+        coming.bad, coming.method = error, self._parser.get_method().decode()
         raise _Refused
 
     def _refuse(self, error: HTTPError) -> None:
@@ -547,17 +603,9 @@ class Connection(asyncio.Protocol):
         self.serving.refused += 1
         coming.bad = error
         if coming is self._current:
-            # Its body broke while the handler was at work on it.
-            self._fail_current()
+            self._cancel(coming)  # its body broke while the handler was at work on it
         else:
             self._enqueue(coming)
-
-    def _fail_current(self) -> None:
-        """The body of the request being answered is malformed or stalled: there is nothing left to say to it."""
-        if self._task is not None:
-            self._task.cancel()
-        else:
-            self.close()
 
     def _stop_reading(self) -> None:
         self._closing = True
@@ -589,7 +637,11 @@ class Connection(asyncio.Protocol):
             self._answer_refusal(coming.bad)
             return
         context = coming.context = serving.context.copy()
-        outcome = start(serving.app.fetch(coming.request), serving.loop, context)
+        try:
+            outcome = start(serving.app.fetch(coming.request), serving.loop, context)
+        except BaseException as exc:  # at once; SystemExit too, which a parser's callback could not let through
+            self._failed(coming, exc)
+            return
         if isinstance(outcome, Response):
             self._answered(coming, outcome)
         else:
@@ -602,77 +654,95 @@ class Connection(asyncio.Protocol):
         if response.chunks is not None:
             coming.response = response
             # In a step of its own, since the handler's is over; in the same context.
-            outcome = start(self._write_stream(coming, request, response), self.serving.loop, coming.context)
-            if outcome is None:
-                self._streamed(coming, response)
-            else:
+            try:
+                outcome = start(self._write_stream(coming, request, response), self.serving.loop, coming.context)
+            except BaseException as exc:
+                self._failed(coming, exc)
+                return
+            if isinstance(outcome, asyncio.Task):
                 self._task = outcome
                 outcome.add_done_callback(self._task_done)
+            else:
+                self._streamed(coming, response, outcome)
             return
-        self._write_whole(coming, request, response)
+        status = response.status
+        try:
+            self._write_whole(coming, request, response)
+        except Exception as exc:
+            status = self._write_instead(coming, request, exc)
         if request.after_work is not None:
             self.serving.app.sent(request, response)
-        self._finished(coming, response.status)
+        self._finished(coming, status)
+
+    def _write_instead(self, coming: _Incoming, request: Request, exc: BaseException) -> int:
+        """An answer that cannot be put on the wire as it is becomes a 500: nothing of it is left out."""
+        logger.error("a response cannot be sent: %r", exc, exc_info=exc, extra=_who(request))
+        self._write_whole(coming, request, problem.to_problem(HTTPError(500), request))
+        return 500
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         """A handler or a stream that had to wait has ended."""
-        coming = self._current
-        timed_out, self._timed_out = self._timed_out, False
-        if self._task is not task or coming is None:
-            return
+        coming = cast(_Incoming, self._current)
         self._task = None
-        if task.cancelled() or task.exception() is not None:
-            if not task.cancelled():
-                logger.error("the server failed: %r", task.exception(), exc_info=task.exception())
-            self._cut_short(coming, timed_out)
+        if task.cancelled():
+            self._failed(coming, None)
+        elif (exc := task.exception()) is not None:
+            self._failed(coming, exc)
         elif coming.response is None:
             self._answered(coming, task.result())
         else:
-            self._streamed(coming, coming.response)
+            self._streamed(coming, coming.response, task.result())
         if self._current is None:
             self._go_on()
 
-    def _cut_short(self, coming: _Incoming, timed_out: bool) -> None:
-        """What ran was ended by force: it took too long, its client left, or its body broke off."""
+    def _failed(self, coming: _Incoming, exc: BaseException | None) -> None:
+        """What ran gave no answer: it was ended by force or ended itself; None where it was cancelled later."""
         request = coming.request
+        if exc is not None and not isinstance(exc, asyncio.CancelledError):
+            logger.error("the server failed: %r", exc, exc_info=exc, extra=_who(request))
+        elif not coming.cancelled:
+            logger.error(
+                "a handler was cancelled, by itself or by what it waited for", exc_info=exc, extra=_who(request)
+            )
         if coming.response is not None or request.after_work is not None:
             self.serving.app.sent(request, coming.response or Response(None, 503))
-        if coming.response is None and not self.gone and timed_out:
-            extra = {"request_id": request.id, "route": request.route.pattern if request.route else None}
-            logger.warning("handler timed out", extra=extra)
-            coming.keep_alive = False
-            self._write_whole(coming, request, handler_timeout(request))
-            self._finished(coming, 503)
-        elif coming.response is None and not self.gone and coming.bad is not None:
-            self._answer_refusal(coming.bad)
-        else:
+        if coming.response is not None or self.gone:
+            self._hang_up()
             self._release(coming)
-            self.abort()
+            self._cut(coming)
+        else:
+            self._answer_refusal(coming.bad or HTTPError(500))
 
-    def _streamed(self, coming: _Incoming, response: Response) -> None:
+    def _streamed(self, coming: _Incoming, response: Response, status: int) -> None:
         self.serving.app.sent(coming.request, response)
-        self._finished(coming, response.status)
+        self._finished(coming, status)
 
     def _finished(self, coming: _Incoming, status: int) -> None:
         """The answer is written: log it, and end the connection if it was the last."""
-        serving = self.serving
-        if serving.access is not None and coming.request is not None:
-            serving.access(coming.request, status, serving.loop.time() - coming.started_at)
         self._release(coming)
+        self._note(coming, status)
         if self.gone:
             return
         if not coming.complete:
             # The rest of the body would have to be read only to be dropped.
+            self._coming = None
             self._stop_reading()
             self._linger()
-        elif not coming.keep_alive or serving.draining:
+        elif not coming.keep_alive or self.serving.draining:
             self.close()
+
+    def _note(self, coming: _Incoming, status: int) -> None:
+        access = self.serving.access
+        if access is not None and coming.request is not None:
+            access(coming.request, status, self.serving.loop.time() - coming.started_at)
 
     def _release(self, coming: _Incoming) -> None:
         self._current = None
         self._served = True
         self.serving.in_flight -= 1
         self._since = self.serving.now
+        if self._parser is None:  # the connection is lost, and was kept for the deadlines of its handler
+            self.serving.connections.discard(self)
 
     def _go_on(self) -> None:
         """Begin what waits, then feed what is held; called from the loop, never from inside a handler."""
@@ -684,8 +754,10 @@ class Connection(asyncio.Protocol):
             self._feed_held()
         self.update_reading()
 
-    def take_more(self) -> None:
+    def take_more(self, coming: _Incoming) -> None:
         """A handler has made room in its body's buffer."""
+        if self._current is not coming:
+            return  # begun now, the next handler would run inside of what is left of this one
         if self._held:
             self._feed_held()
         else:
@@ -707,7 +779,8 @@ class Connection(asyncio.Protocol):
 
     def write_continue(self) -> None:
         """The interim 100, sent when the handler first asks for the body (RFC 9110 section 10.1.1)."""
-        if not self.gone:
+        # A stream that reads the body has sent a final head before.
+        if not self.gone and cast(_Incoming, self._current).response is None:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _write_whole(self, coming: _Incoming, request: Request, response: Response) -> None:
@@ -729,7 +802,7 @@ class Connection(asyncio.Protocol):
         head = _STATUS_LINES[status] + guard.head_bytes(response) + self.serving.date
         if status in _BODYLESS:
             body = b""
-        elif response.content_length is not None:
+        elif response.content_length is not None and request.method == "HEAD":
             head += b"content-length: %d\r\n" % response.content_length
         else:
             head += b"content-length: %d\r\n" % len(body)
@@ -743,51 +816,62 @@ class Connection(asyncio.Protocol):
             self.transport.write(head + b"\r\n")
             self.transport.write(body)
 
-    async def _write_stream(self, coming: _Incoming, request: Request, response: Response) -> None:
+    async def _write_stream(self, coming: _Incoming, request: Request, response: Response) -> int:
+        """Send *response*, whose body is a stream; the status that went out."""
         chunks = cast(Any, response.chunks)
         try:
+            if self.gone:
+                return response.status
+            try:
+                head = _STATUS_LINES[response.status] + guard.head_bytes(response) + self.serving.date
+            except Exception as exc:
+                return self._write_instead(coming, request, exc)
             declared = response.content_length
             chunked = declared is None and not coming.http10
-            if self.gone:
-                return
-            head = _STATUS_LINES[response.status] + guard.head_bytes(response) + self.serving.date
-            if declared is not None:
+            bodyless = response.status in _BODYLESS
+            if declared is not None and not bodyless:
                 head += b"content-length: %d\r\n" % declared
-            elif chunked:
+            elif chunked and not bodyless:
                 head += b"transfer-encoding: chunked\r\n"
-            else:
-                coming.keep_alive = False
             if not coming.keep_alive or not coming.complete or self.serving.draining:
                 head += b"connection: close\r\n"
             self.transport.write(head + b"\r\n")
-            if request.method == "HEAD" or response.status in _BODYLESS:
-                return
-            sent = 0
-            async for item in chunks:
-                piece = to_bytes(item)
+            if request.method != "HEAD" and not bodyless:
                 self._since = self.serving.now
-                if not piece:
-                    continue
-                sent += len(piece)
-                if declared is not None and sent > declared:
-                    raise ValueError(f"the stream gave more than its declared {declared} bytes")
-                self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
-                if not self._writable:
-                    await self._drain()
-                if self.gone:
-                    return
-            if declared is not None and sent < declared:
-                raise ValueError(f"the stream gave {sent} of its declared {declared} bytes")
-            if chunked:
-                self.transport.write(b"0\r\n\r\n")
+                await self._write_chunks(chunks, declared, chunked)
         except Exception as exc:
             # The head is out, so the only honest answer is a connection that breaks off.
-            logger.error("a stream failed: %s", exc, exc_info=exc, extra={"request_id": request.id})
-            self.abort()
+            if not self.gone:
+                logger.error("a stream failed: %s", exc, exc_info=exc, extra=_who(request))
+                self._hang_up()
+                self._cut(coming)
         finally:
             close = getattr(chunks, "aclose", None)
             if close is not None:
                 await close()
+        return response.status
+
+    async def _write_chunks(self, chunks: Any, declared: int | None, chunked: bool) -> None:
+        sent = 0
+        async for item in chunks:
+            piece = to_bytes(item)
+            self._since = self.serving.now
+            if self.gone:
+                return
+            if not piece:
+                continue
+            sent += len(piece)
+            if declared is not None and sent > declared:
+                raise ValueError(f"the stream gave more than its declared {declared} bytes")
+            self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+            if not self._writable:
+                await self._drain()
+                if self.gone:
+                    return
+        if declared is not None and sent < declared:
+            raise ValueError(f"the stream gave {sent} of its declared {declared} bytes")
+        if chunked and not self.gone:
+            self.transport.write(b"0\r\n\r\n")
 
     async def _drain(self) -> None:
         """Wait until the socket has taken what was written."""
@@ -800,11 +884,11 @@ class Connection(asyncio.Protocol):
 
     def _answer_refusal(self, error: HTTPError) -> None:
         coming = cast(_Incoming, self._current)
-        request = coming.request or Request("GET", "/")
+        request = coming.request or Request(coming.method, "/")
         coming.keep_alive = False
-        if not self.gone:
-            self._write_whole(coming, request, problem.to_problem(error, request))
+        self._write_whole(coming, request, problem.to_problem(error, request))
         self._release(coming)
+        self._note(coming, error.status)
         self._stop_reading()
         self._linger()
 
@@ -817,6 +901,7 @@ class Connection(asyncio.Protocol):
 
     def _linger(self) -> None:
         """Close, but first read a little more, or the reset would overtake our answer."""
+        self._waiting.clear()
         if self.gone or self.transport.is_closing():
             return
         self._lingering = _LINGER
@@ -829,52 +914,84 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Send what is written, then close."""
-        self._closing = True
+        self._stop_reading()
+        self._waiting.clear()
         if not self.transport.is_closing():
             self.transport.close()
 
     def abort(self) -> None:
         """Drop the connection and cancel its handler."""
-        if self._task is not None:
-            self._task.cancel()
-        self._closing = True
-        self._waiting.clear()
+        self._left()
+        if self._current is not None:
+            self._cancel(self._current)
+        self.transport.abort()
+
+    def _cut(self, coming: _Incoming) -> None:
+        sock = self.transport.get_extra_info("socket")
+        if coming.http10 and sock is not None and sock.family != getattr(socket, "AF_UNIX", None):
+            # This stream has neither length nor chunks: only a reset tells its end from a failure.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
     def tick(self, now: float) -> None:
         """Judge every deadline of this connection."""
-        settings, age = self.settings, now - self._since
-        if not self._writable and now - self._stalled_since > settings.write_stall_s:
-            self.abort()
-        elif self._lingering >= 0:
-            if age >= 1:
-                self.close()
+        settings, age = self.settings, now - self._since - _TICK_S
+        if self._current is not None:
+            self._tick_answering(self._current, age)
+        if self._parser is None:
+            return  # lost, and kept for its handler's sake only
+        if not self._writable or self.transport.is_closing():
+            if self._is_stalled(now):
+                self.abort()
         elif self._current is not None:
-            self._tick_answering(self._current, now, age)
+            return
+        elif self._lingering >= 0:
+            if age >= 0:
+                self.close()
         elif self._coming is not None or self._head_bytes:
-            if age > settings.header_timeout_s:
+            if age >= settings.header_timeout_s:
                 self._refuse(HTTPError(408, "The request did not arrive in time"))
-        elif age > (settings.keep_alive_s if self._served else settings.header_timeout_s):
+        elif age >= (settings.keep_alive_s if self._served else settings.header_timeout_s):
             self.close()
 
-    def _tick_answering(self, current: _Incoming, now: float, age: float) -> None:
-        settings = self.settings
-        request = current.request
+    def _tick_answering(self, current: _Incoming, age: float) -> None:
+        settings, request = self.settings, current.request
         if current.response is not None:
-            if self._writable and age > settings.stream_idle_s and self._task is not None:
-                self._task.cancel()
-        elif request is not None and age > (request.max_duration or settings.max_duration_s):
-            self._timed_out = True
-            if self._task is not None:
-                self._task.cancel()
-        elif current.waiter is not None and not self._body_keeps_pace(current, now):
+            if self._writable and age >= settings.stream_idle_s:
+                self.abort()
+        elif current.bad is not None:
+            if not self.gone:
+                self._give_up(current, current.bad)
+        elif age >= (request.max_duration or settings.max_duration_s):
+            logger.warning("handler timed out", extra=_who(request))
+            current.bad = ServiceUnavailable("The handler took too long", code="handler_timeout")
+            self._cancel(current)
+        elif current.waiter is not None and not self._body_keeps_pace(current):
             current.bad = HTTPError(408, "The body did not arrive in time")
-            self._fail_current()
+            self._cancel(current)
         if not self._reading and not self.gone and self._peer_has_left():
             self._left()
 
-    def _body_keeps_pace(self, current: _Incoming, now: float) -> bool:
-        late = now - current.started_at - self.settings.body_grace_s
+    def _give_up(self, current: _Incoming, error: HTTPError) -> None:
+        """Answer for a handler that was cancelled a tick ago and is still at work; it stays counted until it ends."""
+        logger.error("a handler goes on although it was cancelled", extra=_who(current.request))
+        current.keep_alive = False
+        self._write_whole(current, current.request, problem.to_problem(error, current.request))
+        self._note(current, error.status)
+        self._hang_up()
+        self.transport.close()
+
+    def _is_stalled(self, now: float) -> bool:
+        """Whether the client takes too little of what is written; how slowly it reads a large answer is its affair."""
+        size = self.transport.get_write_buffer_size()
+        if size <= self._stalled_size - _PROGRESS:
+            self._stalled_size, self._stalled_since = size, now
+        return now - max(self._stalled_since, self._since) - _TICK_S >= self.settings.write_stall_s
+
+    def _body_keeps_pace(self, current: _Incoming) -> bool:
+        # Only time spent waiting for the client counts: a slow handler is not its fault.
+        current.waited_s += self.serving.passed_s
+        late = current.waited_s - _TICK_S - self.settings.body_grace_s
         return late <= 0 or current.received >= late * self.settings.body_bytes_per_s
 
     def _peer_has_left(self) -> bool:
@@ -889,3 +1006,8 @@ class Connection(asyncio.Protocol):
         except (OSError, ValueError):
             return True
         return any(events & hang_up for _, events in poll.poll(0))
+
+
+def _who(request: Request) -> dict[str, Any]:
+    """What a log line says of *request*."""
+    return {"request_id": request.id, "route": request.route.pattern if request.route else None}
