@@ -289,3 +289,8 @@ def test_the_quota_of_a_control_group_is_read(tmp_path, text, cpus):
 
     assert _quota(tmp_path / "cpu.max") == cpus
     assert _quota(tmp_path / "absent") == sys.maxsize
+
+
+def test_a_database_in_memory_is_refused_for_several_workers(project):
+    end = turnout("start", "--port", "0", "--workers", "2", cwd=project, DATABASE_URL=":memory:")
+    assert (end.returncode, "in memory" in end.stderr, "--workers 1" in end.stderr) == (3, True, True)

@@ -107,10 +107,10 @@ class NewPost(Struct):
 ''',
     "migrations/20260101000000_posts.sql": """\
 create table posts (
-    id integer primary key,
+    id integer primary key autoincrement,
     title text not null,
     content text not null,
-    created_at text not null default (strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))
+    created_at timestamptz not null default current_timestamp
 );
 """,
     "tests/test_api.py": '''\

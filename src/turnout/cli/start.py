@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import ConfigError
 from .load import configure_log, load, project_root, read_settings
 
 if TYPE_CHECKING:
@@ -41,9 +42,11 @@ def run(args: argparse.Namespace) -> int:
     # its memory, and one that replaces another is ready sooner.
     from .. import project as _  # noqa: F401
     from ..server.supervisor import bind, bind_unix, supervise
+    from ..server.worker import work
 
     root = project_root(args.folder)
-    settings = read_settings(root, "production").server
+    config = read_settings(root, "production")
+    settings = config.server
     given = {"host": args.host, "port": args.port, "workers": args.workers, "access_log": args.access_log}
     settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
     configure_log("production")
@@ -51,9 +54,18 @@ def run(args: argparse.Namespace) -> int:
         logging.getLogger("turnout.server").warning(
             "PYTHONHASHSEED is fixed, so clients can make dictionaries slow; unset it"
         )
+    can_fork = hasattr(os, "fork")
+    workers = (default_workers() if settings.workers is None else settings.workers) if can_fork else 1
+    if workers > 1 and ":memory:" in config.database_url:
+        raise ConfigError(
+            f"the database is in memory, and {workers} workers would each have one of their own",
+            cure="start with --workers 1, or set DATABASE_URL to a file",
+        )
     sock = bind_unix(args.uds) if args.uds else bind(settings.host, settings.port)
-    workers = default_workers() if settings.workers is None else settings.workers
     address = f"unix:{args.uds}" if args.uds else url(sock)
+    if not can_fork:
+        print(f"starting on {address} (this system has one worker, without a supervisor)", flush=True)
+        return work([sock], _loader(root), settings)
     return supervise(
         [sock],
         _loader(root),
