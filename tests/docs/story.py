@@ -182,9 +182,9 @@ class Story:
     async def _statement(self, node: ast.stmt, place: str) -> Any:
         flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
         if isinstance(node, ast.Expr):
-            code = compile(ast.Expression(node.value), place, "eval", flags)
+            code = compile(ast.Expression(node.value), place, "eval", flags, dont_inherit=True)
         else:
-            code = compile(ast.Module([node], []), place, "exec", flags)
+            code = compile(ast.Module([node], []), place, "exec", flags, dont_inherit=True)
         value = eval(code, self.names)
         return await value if code.co_flags & inspect.CO_COROUTINE else value
 
