@@ -399,7 +399,8 @@ class _Curl:
                 self.headers["cookie"] = next(rest)
             elif word in ("-d", "--json", "--data-binary"):
                 data = next(rest)
-                self.body = (root / data[1:]).read_bytes() if data.startswith("@") else data.encode()
+                more = (root / data[1:]).read_bytes() if data.startswith("@") else data.encode()
+                self.body = self.body + b"&" + more if self.body else more
                 kind = "application/json" if word == "--json" else FORM
                 self.headers.setdefault("content-type", kind)
             elif word == "-F":
@@ -420,7 +421,9 @@ def _part(name: str, value: str, root: Path) -> bytes:
     head = f'--xxxx\r\nContent-Disposition: form-data; name="{name}"'
     if value.startswith("@"):
         file = root / value[1:]
-        return f'{head}; filename="{file.name}"\r\nContent-Type: text/plain\r\n\r\n'.encode() + file.read_bytes() + b"\r\n"
+        return (
+            f'{head}; filename="{file.name}"\r\nContent-Type: text/plain\r\n\r\n'.encode() + file.read_bytes() + b"\r\n"
+        )
     return f"{head}\r\n\r\n{value}\r\n".encode()
 
 
@@ -435,7 +438,12 @@ def _shell(command: str, root: Path) -> str:
     if words[0] == "pytest":
         command = f"{command} -p no:cacheprovider"
     done = subprocess.run(
-        ["bash", "-c", command], cwd=root, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ["bash", "-c", command],
+        cwd=root,
+        env=_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     return done.stdout
 

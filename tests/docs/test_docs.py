@@ -7,12 +7,12 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
+from docs.story import REPOSITORY, Block, Story, blocks, same
+
 import turnout
 from turnout.cli.main import COMMANDS
 from turnout.config import Config, ServerConfig
 from turnout.http.body import Limits
-
-from docs.story import REPOSITORY, Block, Story, blocks, same
 
 DOCS = REPOSITORY / "docs"
 PAGES = [REPOSITORY / "README.md", *sorted(DOCS.rglob("*.md"))]
