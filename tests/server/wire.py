@@ -140,6 +140,13 @@ class Client:
         await self.send(data)
         return await self.answer()
 
+    async def reads_slowly(self, count: int) -> int:
+        """Read about *count* bytes and no more; how many came."""
+        got = 0
+        while got < count:
+            got += len(await asyncio.wait_for(self.loop.sock_recv(self.sock, min(4_096, count - got)), GIVE_UP_S))
+        return got
+
     async def is_closed(self) -> bool:
         """Whether the server ends the connection, in order, with nothing more to say."""
         return await self.rest() == b""
@@ -182,11 +189,11 @@ class Door:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         else:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        before = len(self.serving.connections)
         await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.port))
         client = Client(sock)
         self._clients.append(client)
-        await until(lambda: len(self.serving.connections) > before)
+        name = sock.getsockname()
+        await until(lambda: any(each.transport.get_extra_info("peername") == name for each in self.serving.connections))
         return client
 
     async def asks(self, data: bytes) -> Answer:

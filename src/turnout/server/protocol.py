@@ -439,8 +439,10 @@ class Connection(asyncio.Protocol):
                 cause = exc.__context__
                 logger.error("the server failed in a parser callback: %r", cause, exc_info=cause)
             return bad or HTTPError(500)
-        if isinstance(exc, httptools.HttpParserInvalidMethodError) and _begins_with_token(self._head_start):
-            return guard.unknown_method()
+        if isinstance(exc, httptools.HttpParserInvalidMethodError) and self._ended is None:
+            # With another request before it in these bytes, nobody knows where its method begins.
+            if _begins_with_token(self._head_start):
+                return guard.unknown_method()
         return HTTPError(400, "The request is not well-formed HTTP/1.1", code="malformed_request")
 
     def _over_limit(self) -> HTTPError:
@@ -529,8 +531,10 @@ class Connection(asyncio.Protocol):
 
     def _says_http10(self) -> bool:
         # The parser reports RTSP/1.0 and ICE/1.0 as version 1.0 too, and says nothing of the name.
-        line = b"%b %b HTTP/1.0\r\n" % (self._parser.get_method(), self._url)
-        return self._head_start.startswith(line) or b"\n" + line in self._head_start
+        line = b"%b %b %%b/1.0\r\n" % (self._parser.get_method(), self._url.replace(b"%", b"%%"))
+        return line % b"HTTP" in self._head_start and not any(
+            line % other in self._head_start for other in (b"RTSP", b"ICE")
+        )
 
     def _target(self) -> str:
         url = self._url
@@ -621,11 +625,12 @@ class Connection(asyncio.Protocol):
 
     def _begin_unfinished(self) -> None:
         """Begin a request whose body is still on its way, if it is its turn."""
+        if self._current is None and not self._waiting and self._is_unfinished_next():
+            self._begin(cast(_Incoming, self._coming))
+
+    def _is_unfinished_next(self) -> bool:
         coming = self._coming
-        if coming is None or not self._in_body or coming.request is None or coming is self._current:
-            return
-        if self._current is None and not self._waiting:
-            self._begin(coming)
+        return coming is not None and self._in_body and coming.request is not None and not self._closing
 
     def _begin(self, coming: _Incoming) -> None:
         serving = self.serving
@@ -746,10 +751,15 @@ class Connection(asyncio.Protocol):
 
     def _go_on(self) -> None:
         """Begin what waits, then feed what is held; called from the loop, never from inside a handler."""
-        while self._waiting and self._current is None and self._writable and not self.gone:
-            self._begin(self._waiting.popleft())
-        if self._current is None and not self._waiting:
-            self._begin_unfinished()
+        while self._current is None and self._writable and not self.gone:
+            if self._waiting:
+                self._begin(self._waiting.popleft())
+            elif self._is_unfinished_next():
+                self._begin(cast(_Incoming, self._coming))
+            elif self._held:
+                self._feed_held()
+            else:
+                break
         if self._held:
             self._feed_held()
         self.update_reading()
