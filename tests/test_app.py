@@ -54,6 +54,20 @@ async def test_middleware_runs_from_root_to_leaf_and_back(tmp_path: Path) -> Non
         assert (await client.get("/api/b")).json() == ["root"]
 
 
+@pytest.mark.parametrize("code", ["await next(request)", "return next(request)", "return None", "return {}"])
+async def test_middleware_that_loses_its_response_is_named(
+    tmp_path: Path, code: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = {
+        "app/middleware.py": f"async def middleware(request, next):\n    {code}\n",
+        "app/a/route.py": "async def GET(request): return 'a'\n",
+    }
+    async with client_of(tmp_path, files) as client:
+        assert (await client.get("/a")).status == 500
+    assert "middleware.py" in caplog.text
+    assert "return await next(request)" in caplog.text
+
+
 async def test_authorization_comes_before_the_body_is_read(tmp_path: Path) -> None:
     files = {
         "app/api/middleware.py": """
@@ -174,7 +188,9 @@ async def test_a_browser_gets_the_error_page_only_from_this_machine() -> None:
         assert (await client.get("/a", headers=browser)).text == "<h1>broken</h1>"
         assert (await client.get("/a")).headers["content-type"] == "application/problem+json"
         client.peer = "10.0.0.7"
-        assert (await client.get("/a", headers=browser)).headers["content-type"] == "application/problem+json"
+        answer = await client.get("/a", headers=browser)
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert "broken" not in answer.text
 
 
 async def test_a_handler_that_takes_too_long_is_cancelled_and_answered_with_503(tmp_path: Path) -> None:

@@ -176,24 +176,23 @@ class App:
         """Judge what is not judged on every request: a Host value not seen before, and crowds."""
         if route.probe:
             return
-        host = request.host
-        if host not in self._good_hosts:
-            if not guard.is_host(host):
-                raise guard.malformed_host()
-            if not self.hosts.allows(host):
-                raise BadRequest(
-                    "This server does not answer to that host" + (self._host_cure(host) if self.debug else ""),
-                    code="invalid_host",
-                )
-            # Port and case make many spellings of one name, so the set is bounded.
-            if len(self._good_hosts) < 1_000:
-                self._good_hosts.add(host)
+        self._judge_host(request)
         if self.admission.in_flight > self.admission.max_in_flight:
             raise self.admission.refuse()
 
-    @staticmethod
-    def _host_cure(host: str) -> str:
-        return f"; to allow it, add it to allowed_hosts in pyproject.toml: {host.rpartition(':')[0] or host!r}"
+    def _judge_host(self, request: Request) -> None:
+        host = request.host
+        if host in self._good_hosts:
+            return
+        if not guard.is_host(host):
+            raise guard.malformed_host()
+        if not self.hosts.allows(host):
+            name = host.rpartition(":")[0] or host
+            cure = f"; to allow it, add {name!r} to allowed_hosts in pyproject.toml" if self.debug else ""
+            raise BadRequest(f"This server does not answer to that host{cure}", code="invalid_host")
+        # Port and case make many spellings of one name, so the set is bounded.
+        if len(self._good_hosts) < 1_000:
+            self._good_hosts.add(host)
 
     def _find(self, request: Request) -> Route:
         """The route for a target that is not simply a static path.
@@ -207,6 +206,7 @@ class App:
         route = self._static.get(path)
         if route is not None:
             return route
+        self._judge_host(request)
         if not path.startswith("/"):
             if path == "*" and request.method == "OPTIONS":
                 return self._whole_server()
@@ -250,9 +250,10 @@ class App:
                 exc_info=exc,
                 extra={"request_id": request.id, "route": request.route.pattern if request.route else None},
             )
-        if self.error_page is not None and not isinstance(exc, HTTPError) and _wants_html(request):
-            return Response.html(self.error_page(exc, request), 500)
-        return problem.to_problem(exc, request, debug=self.debug)
+        page = self.error_page if not isinstance(exc, HTTPError) and _is_local(request) else None
+        if page is not None and _wants_html(request):
+            return Response.html(page(exc, request), 500)
+        return problem.to_problem(exc, request, debug=self.debug and _is_local(request))
 
     def _write_cookies(self, request: Request, response: Response) -> None:
         for name, value, options in request.set_cookies or ():
@@ -399,9 +400,12 @@ def _one_slash_at_end(parts: list[str]) -> bool:
     return len(parts) > 1 and parts[-1] == "" and all(parts[:-1])
 
 
+def _is_local(request: Request) -> bool:
+    """Whether the peer is on this machine: nobody else is shown what went wrong, not even in development."""
+    return request.peer is None or request.peer in ("127.0.0.1", "::1")
+
+
 def _wants_html(request: Request) -> bool:
     from .http.media import negotiate
 
-    peer_is_local = request.peer is None or request.peer in ("127.0.0.1", "::1")
-    accept = request.headers.get("accept") or "*/*"
-    return peer_is_local and negotiate(accept, ["application/json", "text/html"]) == "text/html"
+    return negotiate(request.headers.get("accept") or "*/*", ["application/json", "text/html"]) == "text/html"

@@ -6,10 +6,11 @@ gets past it.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Sequence
 
 from .http.request import Request
-from .http.response import Response, to_response
+from .http.response import Response
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Middleware = Callable[[Request, Endpoint], Awaitable[Response]]
@@ -25,6 +26,13 @@ def compose(chain: Sequence[Middleware], endpoint: Endpoint) -> Endpoint:
 def _around(middleware: Middleware, inner: Endpoint) -> Endpoint:
     async def outer(request: Request) -> Response:
         response = await middleware(request, inner)
-        return response if type(response) is Response else to_response(response)
+        if type(response) is not Response:
+            if inspect.iscoroutine(response):
+                response.close()
+            raise TypeError(
+                f"middleware in {middleware.__code__.co_filename} returned {type(response).__name__}, not a Response; "
+                "write: return await next(request)"
+            )
+        return response
 
     return outer

@@ -144,6 +144,8 @@ CASES = [
     Case("GET", "/api/hello", 200, host="LOCALHOST:8000"),
     Case("GET", "/api/hello", 400, host="evil.example", holds=b"invalid_host"),
     Case("GET", "/api/hello", 400, host="localhost.evil.example"),
+    Case("GET", "/nope", 400, host="evil.example"),
+    Case("GET", "/api/hello/", 400, host="evil.example"),
     Case("GET", "/api/hello", 400, host="localhost@evil.example"),
     Case("GET", "/livez", 200, host="evil.example", holds=b'{"status":"ok"}'),
     Case("GET", "/readyz", 200, holds=b'{"status":"ok"}'),

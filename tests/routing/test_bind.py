@@ -166,8 +166,8 @@ async def _by_keyword(request, *, id: int, query: Paging):
     return [id, query.page]
 
 
-async def _after_default(request, clock="none", id: int = 5, body: NewPost = None):
-    return [clock, id, body.title]
+async def _after_default(request, _clock="none", id: int = 5, body: NewPost = None):
+    return [_clock, id, body.title]
 
 
 async def _four(request, params, id: int, query: Paging, /):
@@ -264,17 +264,25 @@ def test_a_wrapper_that_hides_the_parameters_is_refused(stars):
     assert "functools.wraps" in str(found.cure)
 
 
-async def test_a_parameter_with_a_default_keeps_it():
-    async def GET(request, limit=10):
-        return limit
+async def test_a_private_parameter_with_a_default_keeps_it():
+    async def GET(request, _limit=10):
+        return _limit
 
     assert await result(GET) == b"10"
 
 
-def test_a_parameter_by_position_alone_cannot_keep_its_default():
-    async def GET(request, limit=10, /): ...
+def test_a_default_does_not_hide_a_parameter_that_nothing_fills():
+    async def GET(request, page: int = 1): ...
 
-    assert "'limit'" in refusal(GET).message
+    found = refusal(GET)
+
+    assert "'page'" in found.message and "query: Model" in str(found.cure)
+
+
+def test_a_parameter_by_position_alone_cannot_keep_its_default():
+    async def GET(request, _limit=10, /): ...
+
+    assert "'_limit'" in refusal(GET).message
 
 
 @pytest.mark.parametrize("name", ["id", "query", "body"])
@@ -289,7 +297,7 @@ def test_an_annotation_that_cannot_be_resolved_is_refused(name):
 
 
 async def test_what_is_not_looked_at_need_not_be_resolved():
-    async def GET(request: Ghost, params: Ghost, other: Ghost = 1) -> Ghost:
+    async def GET(request: Ghost, params: Ghost, _other: Ghost = 1) -> Ghost:
         return "fine"
 
     assert await result(GET) == b'"fine"'

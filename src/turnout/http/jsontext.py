@@ -359,7 +359,7 @@ def dumps(value: Any) -> bytes:
 def _encode_other(value: Any) -> Any:
     if hasattr(type(value), "__pydantic_serializer__"):
         return value.model_dump(mode="json")
-    raise TypeError(f"{type(value)} cannot be written as JSON")
+    raise TypeError("no JSON form is known for it")
 
 
 _encode = msgspec.json.Encoder(enc_hook=_encode_other, decimal_format="number").encode

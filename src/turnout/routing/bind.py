@@ -234,6 +234,7 @@ class _Site:
 
     def __init__(self, handler: Handler, pattern: Pattern, where: Path | str) -> None:
         self.pattern, self.where = pattern, where
+        self.given: dict[str, Any] = getattr(handler, "keywords", {})  # what a partial has filled itself
         target: Any = inspect.unwrap(handler)
         while isinstance(target, functools.partial):
             target = inspect.unwrap(target.func)
@@ -282,11 +283,13 @@ def _check_can_stay_empty(parameter: inspect.Parameter, site: _Site) -> None:
             f"takes {stars}{parameter.name}, which nothing fills",
             "name the parameters; if a decorator hides them, give its wrapper @functools.wraps(function)",
         )
-    if parameter.default is inspect.Parameter.empty or parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+    # A default would hide the mistake: ``page: int = 1`` looks like a query parameter and would always be 1.
+    kept = parameter.name.startswith("_") or parameter.name in site.given
+    if not kept or parameter.default is parameter.empty or parameter.kind is parameter.POSITIONAL_ONLY:
         names = ", ".join([*site.pattern.slugs, *RESERVED])
         raise site.error(
             f"has a parameter that nothing can fill: {parameter.name!r}",
-            f"rename it to one of {names}, or give it a default",
+            f"rename it to one of {names}; what is in the query comes with query: Model, or from request.search_params",
         )
 
 
