@@ -206,7 +206,8 @@ class App:
         route = self._static.get(path)
         if route is not None:
             return route
-        self._judge_host(request)
+        if request._host not in self._good_hosts:
+            self._judge_host(request)
         if not path.startswith("/"):
             if path == "*" and request.method == "OPTIONS":
                 return self._whole_server()

@@ -32,7 +32,8 @@ PARTS = (("content-type", "multipart/form-data; boundary=xx"),)
 GOOD = (("authorization", "Bearer good"),)
 MULTIPART = (
     b'--xx\r\ncontent-disposition: form-data; name="a"\r\n\r\n1\r\n'
-    b'--xx\r\ncontent-disposition: form-data; name="f"; filename="n.txt"\r\ncontent-type: text/plain\r\n\r\nfile\r\n--xx--\r\n'
+    b'--xx\r\ncontent-disposition: form-data; name="f"; filename="n.txt"\r\n'
+    b"content-type: text/plain\r\n\r\nfile\r\n--xx--\r\n"
 )
 
 CASES = [
