@@ -1,0 +1,6 @@
+"""Blocks the event loop for ever."""
+
+
+async def GET():
+    while True:
+        pass

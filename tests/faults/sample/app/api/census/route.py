@@ -1,0 +1,5 @@
+from lib.census import census
+
+
+async def GET():
+    return census()

@@ -1,0 +1,5 @@
+import os
+
+
+async def GET():
+    return {"pid": os.getpid()}

@@ -1,0 +1,29 @@
+"""What there is in this worker: counted by the worker itself, on request."""
+
+import asyncio
+import gc
+import os
+import sys
+from collections import Counter
+from typing import Any
+
+cancelled_at_s: list[float] = []
+entered: list[int] = []
+
+
+def census() -> dict[str, Any]:
+    gc.collect()
+    objects = gc.get_objects()
+    kinds = Counter(type(each).__name__ for each in objects)
+    return {
+        "pid": os.getpid(),
+        "objects": len(objects),
+        "blocks": sys.getallocatedblocks(),
+        "tasks": len(asyncio.all_tasks()),
+        "files": len(os.listdir("/proc/self/fd")),
+        "connections": kinds["Connection"],
+        "requests": kinds["Request"],
+        "entered": len(entered),
+        "cancelled_at_s": cancelled_at_s,
+        "kinds": dict(kinds.most_common(40)),
+    }
