@@ -17,7 +17,7 @@ import asyncio
 import sys
 from collections.abc import Coroutine
 from contextvars import Context
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -59,28 +59,28 @@ else:
     class _Tail(Coroutine[Any, Any, Any]):
         """What is left of a coroutine whose first step has been taken, as a coroutine for Task."""
 
-        __slots__ = ("_coro", "_fresh", "finished", "waiting")
+        __slots__ = ("_coro", "_fresh", "ended", "waiting")
 
         def __init__(self, coro: Coroutine[Any, Any, Any]) -> None:
             self._coro = coro
             self._fresh = True  # the task has not taken a step of its own yet
-            self.finished = True  # until the first step ends in a wait
+            self.ended: BaseException | None = None  # how the first step did, if it was the only one
             self.waiting: Any = None  # the future that the first step waits for
 
         def send(self, value: Any) -> Any:
             if not self._fresh:
                 return self._coro.send(value)
             self._fresh = False
-            if self.finished:
-                raise StopIteration
+            if self.ended is not None:
+                self._end()
             return self.waiting
 
         def throw(self, exc: Any, *_: Any) -> Any:
             if not self._fresh:
                 return self._coro.throw(exc)
             self._fresh = False
-            if self.finished:
-                raise StopIteration
+            if self.ended is not None:
+                self._end()
             if self.waiting is not None:
                 # Cancelled before its second step. A task hands a cancellation first to
                 # what it waits for; from inside, this must look the same.
@@ -88,6 +88,17 @@ else:
                     return self.waiting
                 self.waiting._asyncio_future_blocking = False
             return self._coro.throw(exc)
+
+        def _end(self) -> NoReturn:
+            ended, self.ended = self.ended, None
+            try:
+                raise cast(BaseException, ended)
+            finally:
+                del ended  # which holds this frame through its traceback
+
+        def __getattr__(self, name: str) -> Any:
+            # cr_frame, cr_code and the like, which inspect and anyio ask for.
+            return getattr(self._coro, name)
 
         def close(self) -> None:
             self._coro.close()
@@ -102,11 +113,24 @@ else:
         _enter_task(loop, task)
         try:
             waiting = context.run(coro.send, None)
-        except StopIteration as done:
-            result: T = done.value
-            return result
+        except BaseException as exc:
+            if _bare_of(task) is None:
+                # Somebody has looked: the task ends as its coroutine did, only that
+                # what ends a process is not raised a second time.
+                ends = isinstance(exc, (Exception, asyncio.CancelledError))
+                task.tail.ended = exc if ends else asyncio.CancelledError()
+                task.add_done_callback(_retrieve)
+            if isinstance(exc, StopIteration):
+                result: T = exc.value
+                return result
+            raise
         finally:
             _leave_task(loop, task)
         tail = task.tail if _bare_of(task) is None else _become(task)
-        tail.waiting, tail.finished = waiting, False
+        tail.waiting = waiting
         return task
+
+    def _retrieve(task: asyncio.Task[Any]) -> None:
+        """The caller of ``start`` has the exception; asyncio need not report it a second time."""
+        if not task.cancelled():
+            task.exception()
