@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -60,7 +61,7 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
     env.load(root, mode)
     config = load_config(root, mode, env)
     importable(root)
-    threads = Threads(config.sync_threads)
+    threads = Threads(config.sync_threads, config.server.max_duration_s)
     app_dir = root / config.app_dir
     if not app_dir.is_dir():
         raise ConfigError(
@@ -87,6 +88,8 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
         debug=mode == "development",
     )
     _plug_db(app, config)
+    # Last, so that a load that fails leaves the policies of the project that goes on serving.
+    load_policies(root)
     return Project(root, config, manifest, app)
 
 
@@ -130,6 +133,17 @@ def use_database(config: Config, *, durable: bool) -> None:
     # Only the folder that is ours by name: creating others would hide a mistyped DATABASE_URL.
     if db.path is not None and db.path.is_relative_to(data):
         data.mkdir(parents=True, exist_ok=True)
+
+
+def load_policies(root: Path) -> None:
+    """Put the row policies of ``lib/policies.py`` in the place of any others; no file, no policies."""
+    from .db import POLICIES
+
+    file = root / "lib" / "policies.py"
+    with POLICIES.replacing():
+        if file.is_file():
+            # Not kept: loaded again, it has to declare its policies again.
+            sys.modules.pop(load_module(file, root).__name__, None)
 
 
 def _plug_db(app: App, config: Config) -> None:

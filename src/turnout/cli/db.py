@@ -34,10 +34,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     status.add_argument("--json", action="store_true", help="one JSON object per line")
     reset = commands.add_parser("reset", parents=[root], help="delete all data and apply every migration anew")
     reset.add_argument("--yes", action="store_true", help="really")
+    commands.add_parser(
+        "policies", parents=[root], help="print lib/policies.py as PostgreSQL's CREATE POLICY, to put in a migration"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do one of the four."""
+    """Do one of the five."""
     root = project_root(args.root)
     mode = cast(Mode, os.environ.get("TURNOUT_MODE", "production"))
     # Only the database settings matter here, so production's demand for allowed_hosts does not.
@@ -46,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         from ..project import use_database
 
         use_database(config, durable=mode == "production")
-    action = {"new": _new, "migrate": _migrate, "status": _status, "reset": _reset}[args.action]
+    action = {"new": _new, "migrate": _migrate, "status": _status, "reset": _reset, "policies": _policies}[args.action]
     return action(args, root / config.migrations_dir)
 
 
@@ -91,6 +94,21 @@ def _reset(args: argparse.Namespace, folder: Path) -> int:
         raise ConfigError(f"this deletes all data in {_place(db.path)}", cure="turnout db reset --yes, if you mean it")
     for each in asyncio.run(migrate.reset(db, folder)):
         print(f"applied {each.version}_{each.name}")
+    return 0
+
+
+def _policies(args: argparse.Namespace, folder: Path) -> int:
+    from ..db import POLICIES, db
+    from ..db.sql.policies import create_policies
+    from ..project import load_policies
+    from ..routing.module import importable
+
+    root = project_root(args.root)
+    importable(root)
+    load_policies(root)
+    if not any(POLICIES):
+        raise ConfigError("the project has no policies", file=root / "lib" / "policies.py", cure="add them there")
+    print("\n".join(create_policies(list(POLICIES), db.engine.schema)))
     return 0
 
 
