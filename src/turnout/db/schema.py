@@ -1,8 +1,9 @@
 """Tables, columns and keys as the database has them; the only home of a quoted name.
 
-``Schema`` is plain data that any engine can fill; ``load_sqlite`` reads it through pragmas.
-The declared type name of a column *is* its logical type, as SQLite keeps the words but not
-their meaning. Look-ups are by exact case, though SQLite's own are not, because PostgreSQL's are.
+``Schema`` is plain data that any engine can fill; ``load_sqlite`` reads it through pragmas,
+``introspect.py`` from PostgreSQL's catalogue. In SQLite the declared type name of a column *is*
+its logical type, as SQLite keeps the words but not their meaning. Look-ups are by exact case,
+though SQLite's own are not, because PostgreSQL's are.
 """
 
 from __future__ import annotations
@@ -27,11 +28,18 @@ def quote(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """A logical type: PostgreSQL's internal name, its arguments, and whether it is an array of them."""
+    """A logical type: PostgreSQL's internal name, its arguments, and whether it is an array of them.
+
+    Args:
+        cast: How PostgreSQL spells it in a cast, without its arguments; "" for the name alone.
+        read: What it is read as there: ``text`` or ``json`` where the driver has no plain value for it.
+    """
 
     name: str
     args: tuple[int, ...] = ()
     array: bool = False
+    cast: str = field(default="", compare=False)
+    read: Literal["", "text", "json"] = field(default="", compare=False)
 
     def __str__(self) -> str:
         args = f"({','.join(map(str, self.args))})" if self.args else ""
@@ -99,7 +107,7 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table or view."""
+    """One table or view; *schema* is PostgreSQL's, "" elsewhere, and *rls* that its row-level security is on."""
 
     name: str
     kind: Literal["table", "view"]
@@ -107,18 +115,59 @@ class Table:
     pk: tuple[str, ...] = ()
     uniques: tuple[tuple[str, ...], ...] = ()
     fks: tuple[ForeignKey, ...] = ()
+    schema: str = ""
+    rls: bool = False
     quoted: str = field(init=False, compare=False, default="")
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "quoted", quote(self.name))
+        space = f"{quote(self.schema)}." if self.schema else ""
+        object.__setattr__(self, "quoted", space + quote(self.name))
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument of a function; *optional* when it has a default."""
+
+    name: str
+    type: Type
+    optional: bool = False
+    variadic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One stored function.
+
+    Args:
+        many: It returns a set of rows.
+        table: The table whose rows it returns, if it is one.
+        columns: The columns of what it returns otherwise, when it returns rows; else empty.
+        type: What it returns when that is a plain value.
+        writes: It may change something, so that a GET must not call it.
+    """
+
+    schema: str
+    name: str
+    arguments: tuple[Argument, ...]
+    many: bool = False
+    table: str | None = None
+    columns: dict[str, Column] = field(default_factory=dict)
+    type: Type = UNKNOWN
+    writes: bool = True
+    quoted: str = field(init=False, compare=False, default="")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "quoted", f"{quote(self.schema)}.{quote(self.name)}")
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """Every table by name; *version* changes whenever a table does."""
+    """Every table by name; *version* changes whenever a table does. *functions* holds the overloads of each name."""
 
     tables: dict[str, Table]
     version: int = 0
+    engine: Literal["sqlite", "postgres"] = "sqlite"
+    functions: dict[str, tuple[Function, ...]] = field(default_factory=dict)
 
 
 def load_sqlite(connection: sqlite3.Connection) -> Schema:
