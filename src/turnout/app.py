@@ -302,6 +302,10 @@ class App:
         """Readiness says no from now on; requests are still answered."""
         self.draining = True
 
+    def healthy(self) -> bool:
+        """False when half of the threads are stuck in handlers whose requests are over."""
+        return 2 * self.threads.stuck() < self.threads.size
+
     async def shutdown(self) -> None:
         """Wait for ``after()`` work, then run every ``on_shutdown``, last started first."""
         self.draining = True
@@ -324,7 +328,7 @@ class App:
         ]
 
     async def _livez(self, request: Request) -> Response:
-        return _status("ok", 200)
+        return _status("ok", 200) if self.healthy() else _status("stuck", 503)
 
     async def _startupz(self, request: Request) -> Response:
         return _status("ok", 200) if self.started else _status("starting", 503)

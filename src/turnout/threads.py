@@ -1,15 +1,17 @@
 """The thread pool for handlers written with ``def``.
 
 A thread cannot be stopped, so the pool is counted: when every thread is taken the next call
-is refused at once, instead of waiting behind handlers that may never end.
+is refused at once, instead of waiting behind handlers that may never end. Those that have
+outlived their request are counted too, since only the end of the process frees their threads.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from .errors import ServiceUnavailable
@@ -18,12 +20,18 @@ T = TypeVar("T")
 
 
 class Threads:
-    """At most *size* calls at a time, each in a thread of its own and in its caller's context."""
+    """At most *size* calls at a time, each in a thread of its own and in its caller's context.
 
-    def __init__(self, size: int = 40) -> None:
-        self.size = size
+    Args:
+        size: Threads.
+        stuck_after_s: How long a call may take once nobody waits for it, counted from its beginning.
+    """
+
+    def __init__(self, size: int = 40, stuck_after_s: float = 30.0) -> None:
+        self.size, self.stuck_after_s = size, stuck_after_s
         self.busy = 0
         self._pool: ThreadPoolExecutor | None = None
+        self._left: dict[Future[Any], float] = {}  # calls that nobody waits for any more, and when they began
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
         """Call *function* in a thread.
@@ -40,14 +48,25 @@ class Threads:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.size, thread_name_prefix="turnout")
         self.busy += 1
-        loop = asyncio.get_running_loop()
+        loop, began_s = asyncio.get_running_loop(), time.monotonic()
         future = self._pool.submit(contextvars.copy_context().run, function, *args)
         # Counted by the thread's own end: a cancelled caller leaves it running.
-        future.add_done_callback(lambda _: loop.is_closed() or loop.call_soon_threadsafe(self._freed))
-        return await asyncio.wrap_future(future)
+        future.add_done_callback(lambda done: loop.is_closed() or loop.call_soon_threadsafe(self._freed, done))
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            if not future.done():
+                self._left[future] = began_s
+            raise
 
-    def _freed(self) -> None:
+    def _freed(self, future: Future[Any]) -> None:
         self.busy -= 1
+        self._left.pop(future, None)
+
+    def stuck(self) -> int:
+        """How many calls go on although their request is over and their time is up."""
+        before_s = time.monotonic() - self.stuck_after_s
+        return sum(began_s <= before_s for began_s in self._left.values())
 
     def close(self) -> None:
         """Stop taking calls; those running are left to end by themselves."""

@@ -53,9 +53,14 @@ class App:
 
     async def startup(self) -> None:
         (FOLDER / "workers" / str(os.getpid())).touch()
+        if (FOLDER / "slow").exists():
+            await asyncio.Event().wait()
 
     def drain(self) -> None:
         (FOLDER / "draining").touch()
+
+    def healthy(self) -> bool:
+        return not (FOLDER / f"unwell-{os.getpid()}").exists()
 
     async def shutdown(self) -> None:
         match OPTIONS.get("shutdown"):

@@ -187,6 +187,18 @@ def test_a_worker_drained_by_hand_is_replaced_and_is_no_death(tmp_path):
         assert server.exit_status() == 0
 
 
+def test_a_worker_that_is_not_healthy_serves_until_another_is_ready(tmp_path):
+    with serving(tmp_path, workers=1) as server, Load(server) as load:
+        load.until_more()
+        (old,) = server.alive()
+        (tmp_path / f"unwell-{old}").touch()
+        until(lambda: old not in server.alive(), "the end of the unhealthy worker")
+        load.until_more(by=server.alive())
+
+    assert load.failures == []
+    assert "is being replaced" in server.stderr and "died" not in server.stderr
+
+
 def test_workers_go_when_their_supervisor_is_killed(tmp_path):
     with serving(tmp_path, workers=2) as server:
         waiting = server.get_later("/wait")

@@ -82,6 +82,15 @@ def test_a_second_sigint_waits_for_nobody(tmp_path):
         assert (tmp_path / "cancelled").exists()
 
 
+def test_sigterm_ends_a_startup_that_does_not_end_by_itself(tmp_path):
+    (tmp_path / "slow").touch()
+    with starting(tmp_path, workers=0) as server:
+        until(server.started, "the startup's beginning")
+        server.signal(signal.SIGTERM)
+
+        assert server.exit_status() == 0
+
+
 def test_a_project_that_does_not_load_exits_3_with_the_message(tmp_path):
     (tmp_path / "broken").touch()
     with starting(tmp_path, workers=0) as server:

@@ -132,6 +132,10 @@ class Reloading:
         """Pass it on."""
         self._now.app.drain()
 
+    def healthy(self) -> bool:
+        """Pass it on."""
+        return self._now.app.healthy()
+
     async def shutdown(self) -> None:
         """Stop watching, and stop the app."""
         await asyncio.to_thread(self.watcher.stop)
@@ -260,6 +264,10 @@ class Broken:
 
     def drain(self) -> None:
         """Nothing to do."""
+
+    def healthy(self) -> bool:
+        """The next change of a file mends it."""
+        return True
 
     async def shutdown(self) -> None:
         """Nothing to do."""

@@ -34,6 +34,10 @@ class Fetch(Protocol):
         """From now on readiness says no; requests are still answered."""
         ...
 
+    def healthy(self) -> bool:
+        """False once this process can only be helped by another in its place; asked about once a second."""
+        ...
+
     async def shutdown(self) -> None:
         """Called once, after the last response: waits for ``after()`` work, closes what startup opened."""
         ...

@@ -30,7 +30,7 @@ from typing import NoReturn
 from ..config import ServerConfig
 from ..errors import ConfigError
 from ..http.fetch import Fetch
-from .worker import EXIT_CONFIG, Crowd, loop_factory, work
+from .worker import EXIT_CONFIG, REPLACE_ME, UNHEALTHY, Crowd, loop_factory, work
 
 log = logging.getLogger("turnout.server")
 
@@ -127,6 +127,7 @@ class _Worker:
     heard_s: float
     ready: bool = False
     told: bool = False  # to stop, so its end is no death
+    leaving: bool = False  # has asked to be replaced, and serves until that is done
     dumped: bool = False
     kill_at_s: float = math.inf
 
@@ -268,7 +269,9 @@ class _Supervisor:
             if generation is None:
                 continue
             wanted = self.count if generation in self.proven else 1
-            there = sum(worker.generation == generation and not worker.told for worker in self.workers)
+            there = sum(
+                worker.generation == generation and not worker.told and not worker.leaving for worker in self.workers
+            )
             for _ in range(wanted - there):
                 if not self._spawn(generation, now):
                     return
@@ -345,6 +348,9 @@ class _Supervisor:
             return
         worker.heard_s = now
         self.notify.alive(now)
+        if REPLACE_ME in heard and not worker.leaving:
+            worker.leaving = True
+            log.error("worker %d is being replaced: %s", worker.pid, UNHEALTHY)
         if not worker.ready:
             worker.ready = True
             self._became_ready(worker)
@@ -356,6 +362,7 @@ class _Supervisor:
             self.notify("READY=1")
             ready, self.ready = self.ready, None
             ready()
+        self._relieve(worker)
         if self.incoming is None:
             return
         arrived = sum(other.ready and other.generation == self.incoming for other in self.workers)
@@ -366,6 +373,13 @@ class _Supervisor:
             for old in self.workers:
                 if old.generation != self.generation:
                     self._tell(old, signal.SIGTERM)
+
+    def _relieve(self, newcomer: _Worker) -> None:
+        """Drain one worker that has asked to be replaced, now that *newcomer* is there."""
+        for worker in self.workers:
+            if worker.leaving and not worker.told and worker.generation == newcomer.generation:
+                self._tell(worker, signal.SIGTERM)
+                return
 
     def _check(self, now: float) -> None:
         """Kill who was told to stop and has not, and who has been silent too long."""

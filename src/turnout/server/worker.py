@@ -39,6 +39,8 @@ EXIT_CONFIG = 3
 UNWIND_S, SHUTDOWN_S = 1.0, 3.0
 LAST_REQUEST_S = 0.05
 ACCEPTS_PER_TURN = 16
+UNHEALTHY = "its app is not healthy, most likely because of handlers in threads that do not end"
+REPLACE_ME = b"!"  # on the heartbeat's pipe
 
 
 def work(
@@ -131,16 +133,25 @@ class _Worker:
         self.serving = Serving(fetch, settings, loop, _log_access if settings.access_log else None)
         self.crowd = crowd
         self.listeners = [Listener(sock, self.serving, settings, loop, crowd) for sock in sockets]
+        self.starting: asyncio.Task[Any] | None = None  # while startup runs
+        self.asked = False  # to be replaced
         self.stop = asyncio.Event()  # begin to drain
         self.hurry = asyncio.Event()  # and skip the delay
         self.cut = False  # and wait for nobody
 
     async def run(self) -> int:
+        # Before startup, which may say "ready": who hears that may signal at once.
+        self._watch_signals()
+        self.starting = asyncio.current_task()
         try:
             await self.fetch.startup()
         except Exception as exc:
             return _not_ready(exc)
-        self._watch_signals()
+        except asyncio.CancelledError:
+            if not self.stop.is_set():
+                raise
+            return 0
+        self.starting = None
         if self.parent_fd is not None:
             self.loop.add_reader(self.parent_fd, self._parent_gone, self.parent_fd)
         for listener in self.listeners:
@@ -156,7 +167,7 @@ class _Worker:
         return 0
 
     def _watch_signals(self) -> None:
-        _on_signal(self.loop, signal.SIGTERM, self.stop.set)
+        _on_signal(self.loop, signal.SIGTERM, self._stop)
         _on_signal(self.loop, signal.SIGINT, self._interrupted)
         if sys.platform != "win32" and self.parent_fd is not None:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's to act on, sent to the whole group
@@ -166,7 +177,12 @@ class _Worker:
         # supervisor counts them; alone, the second one means it.
         self.cut = self.hurry.is_set() and self.parent_fd is None
         self.hurry.set()
+        self._stop()
+
+    def _stop(self) -> None:
         self.stop.set()
+        if self.starting is not None:
+            self.starting.cancel()
 
     def _parent_gone(self, fd: int) -> None:
         self.loop.remove_reader(fd)
@@ -178,6 +194,21 @@ class _Worker:
         self.serving.tick()
         if self.crowd is not None and not self.serving.draining:
             self.crowd.write(len(self.serving.connections))
+        if not self.asked and not self.fetch.healthy():
+            self._ask_to_be_replaced()
+
+    def _ask_to_be_replaced(self) -> None:
+        """Serve on until the supervisor has another worker ready; without one, only say so."""
+        self.asked = True
+        if self.heartbeat_fd is None:
+            log.error("this process should be restarted: %s", UNHEALTHY)
+            return
+        try:
+            os.write(self.heartbeat_fd, REPLACE_ME)
+        except BlockingIOError:
+            self.asked = False  # next time
+        except BrokenPipeError:
+            self.stop.set()
 
     def _beat(self) -> None:
         if self.heartbeat_fd is None:
