@@ -218,5 +218,6 @@ async def offer(
 def summary(outcomes: list[Outcome]) -> str:
     """Counts by status, and how long the answers took."""
     statuses = Counter(each.status or each.error for each in outcomes)
-    took = sorted(each.took_s for each in outcomes if each.status == 200) or [0.0]
-    return f"{dict(statuses)}, 200s: p50 {took[len(took) // 2] * 1e3:.0f} ms, p99 {took[len(took) * 99 // 100] * 1e3:.0f} ms"
+    took = sorted(each.took_s * 1e3 for each in outcomes if each.status == 200) or [0.0]
+    p50, p99 = took[len(took) // 2], took[len(took) * 99 // 100]
+    return f"{dict(statuses)}; 200 after {p50:.0f} ms (p50), {p99:.0f} ms (p99)"

@@ -13,6 +13,7 @@ import struct
 from dataclasses import dataclass
 from typing import Literal
 
+Both = tuple[asyncio.StreamWriter, asyncio.StreamWriter]
 Then = Literal["cut", "half-close", "reset", "black-hole"]
 
 
@@ -72,7 +73,11 @@ class Proxy:
             self._tasks.discard(task)
 
     async def _pass(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Fault, both: tuple[asyncio.StreamWriter, ...]
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        fault: Fault,
+        both: Both,
     ) -> None:
         passed = 0
         while fault.after is None or passed < fault.after:

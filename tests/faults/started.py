@@ -146,7 +146,7 @@ def resident_kb(pid: int) -> int:
 
 
 def open_files(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def raise_file_limit(wanted: int) -> int:

@@ -5,6 +5,7 @@ import gc
 import os
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 cancelled_at_s: list[float] = []
@@ -20,7 +21,7 @@ def census() -> dict[str, Any]:
         "objects": len(objects),
         "blocks": sys.getallocatedblocks(),
         "tasks": len(asyncio.all_tasks()),
-        "files": len(os.listdir("/proc/self/fd")),
+        "files": len(list(Path("/proc/self/fd").iterdir())),
         "connections": kinds["Connection"],
         "requests": kinds["Request"],
         "entered": len(entered),
