@@ -22,9 +22,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from ..errors import ConfigError
+from . import ast
 from .errors import error
 from .schema import NAME, Column, Schema, Table
-from .scope import Scope
+from .scope import BYPASS, Scope
 
 Command = Literal["select", "insert", "update", "delete"]
 Op = Literal["eq", "neq", "gt", "gte", "lt", "lte"]
@@ -336,6 +337,41 @@ def _place() -> tuple[str, int]:
     return frame.f_code.co_filename, frame.f_lineno
 
 
+# --- scoped queries on their way ---
+
+
+def scoped(shape: tuple[Any, ...], values: tuple[Any, ...], scope: Scope) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The query as one of *scope*: its role and the policies' version in the shape, which is the key of
+    the compiled statement, and the scope itself as the last value, from which claims are bound."""
+    if scope.role == BYPASS:
+        return shape, values
+    if shape[0][0] == "sql":
+        raise error("42501", "sql() knows no row policies, so a scoped query may not use it", hint="use the builder")
+    return (*shape, ("scope", scope.role, POLICIES.version)), (*values, scope)
+
+
+def role_of(shape: tuple[Any, ...]) -> str | None:
+    """The role whose policies hold for *shape*, or None."""
+    return shape[-1][1] if shape[-1][0] == "scope" else None
+
+
+def bare(shape: tuple[Any, ...]) -> tuple[Any, ...]:
+    """*shape* as the builder made it."""
+    return shape[:-1] if shape[-1][0] == "scope" else shape
+
+
+def reads(statement: ast.Statement) -> bool:
+    """Whether it looks at existing rows or gives rows back, so that SELECT policies have a say too.
+
+    Source: https://www.postgresql.org/docs/current/sql-createpolicy.html#SQL-CREATEPOLICY-SUMMARY
+    """
+    if isinstance(statement, ast.Select):
+        return True
+    if statement.returning is not None:
+        return True
+    return not isinstance(statement, ast.Insert) and bool(statement.where.items)
+
+
 # --- predicates whose names exist ---
 
 
@@ -425,6 +461,20 @@ def resolve(predicate: Predicate, table: Table, schema: Schema) -> Node:
     This is what CREATE POLICY is printed from: there the database itself adds their policies.
     """
     return _Resolver(schema, None).node(predicate, (table,))
+
+
+def guards(table: Table, schema: Schema, role: str | None, statement: ast.Statement | None = None) -> tuple[Guard, ...]:
+    """The conditions on the rows of *table* that *statement* may touch; those of a read if None."""
+    if role is None:
+        return ()
+    commands: list[Command] = []
+    if statement is None or reads(statement):
+        commands.append("select")
+    if isinstance(statement, ast.Update):
+        commands.append("update")
+    if isinstance(statement, ast.Delete):
+        commands.append("delete")
+    return tuple(guard(table, schema, role, command) for command in commands)
 
 
 class _Resolver:
