@@ -1,0 +1,75 @@
+"""What PostgreSQL's row-level security needs around the policies: roles, ``auth.uid()``, and one user's settings.
+
+The names and signatures are Supabase's (https://supabase.com/docs/guides/database/postgres/row-level-security),
+so policies move both ways. A database that has a schema ``auth`` is left alone: it is a hosted
+Supabase project, or it went through here before. Settings are of the transaction only, since a
+connection is handed on to the next user without being reset.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..scope import Scope
+
+SCOPED_TIMEOUT = "5s"
+
+# A setting of a transaction that is over reads '', not NULL. Roles belong to all databases of a
+# server, so another database may make them at this moment. Visitors get no table by default:
+# a policy is printed together with its grants.
+BOOTSTRAP = """
+do $turnout$
+declare
+  wanted text;
+begin
+  if exists (select from pg_catalog.pg_namespace where nspname = 'auth') then
+    return;
+  end if;
+  foreach wanted in array array['anon', 'authenticated', 'service_role'] loop
+    begin
+      if not exists (select from pg_catalog.pg_roles where rolname = wanted) then
+        execute format('create role %I nologin noinherit %s', wanted,
+                       case when wanted = 'service_role' then 'bypassrls' else '' end);
+      end if;
+    exception when duplicate_object or unique_violation then
+      null;
+    end;
+    if not pg_catalog.pg_has_role(current_user, wanted, 'member') then
+      execute format('grant %I to current_user', wanted);
+    end if;
+  end loop;
+  create schema auth;
+  create function auth.jwt() returns jsonb language sql stable as
+    $$ select nullif(current_setting('request.jwt.claims', true), '')::jsonb $$;
+  create function auth.uid() returns uuid language sql stable as
+    $$ select (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid $$;
+  create function auth.role() returns text language sql stable as
+    $$ select nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'role' $$;
+  grant usage on schema auth, public to anon, authenticated, service_role;
+  grant all on all tables in schema public to service_role;
+  grant usage on all sequences in schema public to anon, authenticated, service_role;
+  alter default privileges in schema public grant all on tables to service_role;
+  alter default privileges in schema public grant usage on sequences to anon, authenticated, service_role;
+end
+$turnout$
+"""
+
+# One statement, for one round trip. "true" is what makes each of them end with the transaction.
+SCOPE = (
+    "select set_config('role', $1, true), set_config('request.jwt.claims', $2, true),"
+    " set_config('statement_timeout', $3, true)"
+)
+
+# Tables whose rows a visitor may read although no policy is asked.
+OPEN_TABLES = """
+select c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+cross join pg_catalog.pg_roles r
+where n.nspname = 'public' and c.relkind in ('r', 'p') and not c.relrowsecurity and r.rolname = 'anon'
+  and pg_catalog.has_table_privilege(r.oid, c.oid, 'select, insert, update, delete')
+order by c.relname
+"""
+
+
+def scope_values(scope: Scope) -> tuple[str, str, str]:
+    """The values of ``SCOPE``: from here to the end of the transaction the connection is *scope*'s."""
+    return scope.role, msgspec.json.encode(scope.claims).decode(), SCOPED_TIMEOUT
