@@ -1,17 +1,31 @@
-"""Who takes part: how each is set up, started with one worker, and what its versions are.
+"""Who takes part, in what, and how each is set up and started: one worker, as its own guide has it in production.
 
-Every contender runs as its own guide would have it in production, with no log of single requests.
+No contender logs single requests. What one cannot do here (an install that fails, a wrong answer) is told in the
+results and stops nobody else.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .environments import HERE, PYTHON_PEERS, node_env, node_versions, python_env, python_versions
+from .environments import (
+    HERE,
+    PYTHON_PEERS,
+    QUIET,
+    node_env,
+    node_versions,
+    python_env,
+    python_versions,
+)
 from .processes import BenchmarkError
+
+BASE = "turnout"
+BLOG = "turnout-blog"
+MAIN = ("W1", "W1h", "W2", "W3", "W4")
+VARIED = ("W1v", "W3v")
+MORE = ("W5", "W6", "W7", "W8")
 
 
 @dataclass(frozen=True)
@@ -23,74 +37,206 @@ class Setup:
     cwd: Path
     versions: str
     env: Mapping[str, str] = field(default_factory=dict)
+    migrate: tuple[str, ...] = ()
+    """A command that makes this contender's own tables in DATABASE_URL, before the others'."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A name, what it is, and how to make it ready (which may install it)."""
+    """A name, what it is, how to make it ready (which may install it), and what it takes part in."""
 
     name: str
     title: str
     prepare: Callable[[], Setup]
+    workloads: tuple[str, ...] = MAIN
+
+
+def turnout_env() -> Path:
+    """Turnout's environment: this checkout, with the versions of uvloop, httptools and msgspec that the peers have."""
+    return python_env("turnout", "-e", str(HERE.parent))
 
 
 def turnout_command(project: Path, port: int) -> list[str]:
-    """`turnout start` from the environment that runs the benchmarks."""
-    program = Path(sys.executable).parent / "turnout"
-    if not program.exists():
-        raise BenchmarkError(f"{program} does not exist; install Turnout beside this Python: pip install -e .")
-    return [str(program), "start", str(project), "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    """`turnout start` with one worker."""
+    program = str(turnout_env() / "turnout")
+    return [program, "start", str(project), "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
 
 
-def prepare_turnout() -> Setup:
-    """Turnout itself, on the small project in apps/turnout."""
+def prepare_turnout(project: Path, *migrate: str) -> Setup:
+    """Turnout on its own server."""
+    binaries = turnout_env()
     return Setup(
-        lambda port: turnout_command(HERE / "apps" / "turnout", port),
-        HERE,
-        python_versions(Path(sys.executable), "turnout", "uvloop", "httptools", "msgspec"),
+        lambda port: turnout_command(project, port),
+        project,
+        python_versions(binaries / "python", "turnout", "uvloop", "httptools", "msgspec", "asyncpg"),
+        migrate=(str(binaries / "turnout"), *migrate) if migrate else (),
     )
 
 
-def prepare_raw() -> Setup:
-    """The ceiling."""
-    python = python_env() / "python"
-    return Setup(
-        lambda port: [str(python), "raw.py", str(port)],
-        PYTHON_PEERS,
-        python_versions(python, "uvloop", "httptools", "msgspec"),
-    )
+def uvicorn(
+    env: str, app: str, *packages: str, cwd: Path = PYTHON_PEERS, binaries: Callable[[], Path] | None = None
+) -> Callable[[], Setup]:
+    """An ASGI app on uvicorn."""
+
+    def prepare() -> Setup:
+        folder = binaries() if binaries else python_env(env)
+        fixed = "--loop uvloop --http httptools --no-access-log --log-level warning --host 127.0.0.1 --port"
+        command = [str(folder / "python"), "-m", "uvicorn", app, *fixed.split()]
+        versions = python_versions(folder / "python", *packages, "uvicorn", "uvloop", "httptools")
+        return Setup(lambda port: [*command, str(port)], cwd, versions)
+
+    return prepare
 
 
-def prepare_granian() -> Setup:
-    """Granian with one worker and its one-thread runtime; on one core its other one measured the same."""
-    binaries = python_env()
-    fixed = "--interface rsgi --http 1 --no-ws --loop uvloop --workers 1 --runtime-mode st --log-level warning"
-    command = [str(binaries / "granian"), *fixed.split(), "granian_rsgi:app", "--host", "127.0.0.1", "--port"]
-    return Setup(
-        lambda port: [*command, str(port)],
-        PYTHON_PEERS,
-        python_versions(binaries / "python", "granian", "uvloop", "msgspec"),
-    )
+def granian(env: str, app: str, *packages: str, interface: str = "asgi") -> Callable[[], Setup]:
+    """An app on Granian with its one-thread runtime; on one core its other one measured the same."""
+
+    def prepare() -> Setup:
+        folder = python_env(env)
+        fixed = "--http 1 --no-ws --loop uvloop --workers 1 --runtime-mode st --log-level warning --host 127.0.0.1"
+        command = [str(folder / "granian"), "--interface", interface, *fixed.split(), app, "--port"]
+        versions = python_versions(folder / "python", *packages, "granian", "uvloop")
+        return Setup(lambda port: [*command, str(port)], PYTHON_PEERS, versions)
+
+    return prepare
 
 
-def prepare_fastify() -> Setup:
-    """Fastify on Node."""
-    folder = node_env()
-    return Setup(
-        lambda port: ["node", "fastify.js", str(port)],
-        folder,
-        node_versions(folder, "fastify"),
-        {"NODE_ENV": "production"},
-    )
+def python(env: str, command: str, *packages: str) -> Callable[[], Setup]:
+    """A server of its own; PORT in *command* is replaced."""
+
+    def prepare() -> Setup:
+        folder = python_env(env)
+        words = [str(folder / "python"), *command.split()]
+        return Setup(
+            lambda port: [str(port) if word == "PORT" else word for word in words],
+            PYTHON_PEERS,
+            python_versions(folder / "python", *packages),
+        )
+
+    return prepare
+
+
+def node(env: str, command: str, *packages: str) -> Callable[[], Setup]:
+    """A server on Node; PORT in *command* is replaced."""
+
+    def prepare() -> Setup:
+        folder = node_env(env)
+        versions = node_versions(folder, *packages, "better-sqlite3")
+        return Setup(lambda port: command.replace("PORT", str(port)).split(), folder, versions, QUIET)
+
+    return prepare
 
 
 CONTENDERS = {
     contender.name: contender
     for contender in (
-        Contender("turnout", "Turnout", prepare_turnout),
-        Contender("raw", "uvloop Protocol + httptools, by hand (the ceiling)", prepare_raw),
-        Contender("granian-rsgi", "bare RSGI application on Granian", prepare_granian),
-        Contender("fastify", "Fastify on Node", prepare_fastify),
+        Contender(BASE, "Turnout", lambda: prepare_turnout(HERE / "apps" / "turnout"), MAIN + VARIED + MORE),
+        Contender(
+            "turnout-uvicorn",
+            "Turnout as an ASGI app on uvicorn",
+            uvicorn("turnout", "asgi:app", "turnout", cwd=HERE / "apps" / "turnout", binaries=turnout_env),
+            MAIN + VARIED,
+        ),
+        Contender(
+            BLOG,
+            "Turnout: examples/blog",
+            lambda: prepare_turnout(HERE.parent / "examples" / "blog", "db", "migrate"),
+            ("W9",),
+        ),
+        Contender(
+            "raw",
+            "uvloop Protocol + httptools, by hand (the ceiling)",
+            python("bare", "raw.py PORT", "uvloop", "httptools", "msgspec", "asyncpg"),
+            MAIN + VARIED + MORE,
+        ),
+        Contender(
+            "granian-rsgi",
+            "bare RSGI application on Granian",
+            granian("bare", "granian_rsgi:app", "msgspec", interface="rsgi"),
+            MAIN + VARIED,
+        ),
+        Contender(
+            "fastapi",
+            "FastAPI on uvicorn",
+            uvicorn("fastapi", "fastapi_app:app", "fastapi", "pydantic"),
+            MAIN + VARIED + MORE,
+        ),
+        Contender("fastapi-granian", "FastAPI on Granian", granian("fastapi", "fastapi_app:app", "fastapi")),
+        Contender(
+            "fastapi-sqlalchemy",
+            "FastAPI on uvicorn, with SQLAlchemy async and aiosqlite",
+            uvicorn("fastapi", "fastapi_sqlalchemy:app", "fastapi", "sqlalchemy", "aiosqlite"),
+            ("W4", "W6", "W9"),
+        ),
+        Contender(
+            "fastapi-filebased",
+            "fastapi-filebased-routing on uvicorn",
+            uvicorn("filebased", "filebased_app:app", "fastapi-filebased-routing", "fastapi"),
+        ),
+        Contender(
+            "starlette",
+            "Starlette on uvicorn",
+            uvicorn("starlette", "starlette_app:app", "starlette", "msgspec"),
+            MAIN + VARIED + MORE,
+        ),
+        Contender("starlette-granian", "Starlette on Granian", granian("starlette", "starlette_app:app", "starlette")),
+        Contender("litestar", "Litestar on uvicorn", uvicorn("litestar", "litestar_app:app", "litestar")),
+        Contender("litestar-granian", "Litestar on Granian", granian("litestar", "litestar_app:app", "litestar")),
+        Contender("blacksheep", "BlackSheep on uvicorn", uvicorn("blacksheep", "blacksheep_app:app", "blacksheep")),
+        Contender(
+            "blacksheep-granian",
+            "BlackSheep on Granian",
+            granian("blacksheep", "blacksheep_app:app", "blacksheep"),
+            MAIN + VARIED,
+        ),
+        Contender("falcon", "Falcon ASGI on uvicorn", uvicorn("falcon", "falcon_app:app", "falcon")),
+        Contender("falcon-granian", "Falcon ASGI on Granian", granian("falcon", "falcon_app:app", "falcon")),
+        Contender(
+            "sanic",
+            "Sanic on its own server",
+            python(
+                "sanic",
+                "-m sanic sanic_app:app --host 127.0.0.1 --port PORT --single-process --no-access-logs --no-motd",
+                "sanic",
+                "uvloop",
+                "httptools",
+            ),
+        ),
+        Contender(
+            "robyn",
+            "Robyn on its own server",
+            python(
+                "robyn",
+                "robyn_app.py PORT --processes 1 --workers 1 --log-level WARN --disable-openapi",
+                "robyn",
+                "uvloop",
+            ),
+        ),
+        Contender(
+            "django-ninja",
+            "Django Ninja on uvicorn",
+            uvicorn("django-ninja", "ninja_app:app", "django-ninja", "django", "pydantic"),
+        ),
+        Contender(
+            "fastify",
+            "Fastify on Node",
+            node("main", "node fastify.mjs PORT", "fastify", "pg"),
+            (*MAIN, *VARIED, *MORE, "W9"),
+        ),
+        Contender(
+            "hono", "Hono on Node", node("main", "node hono.mjs PORT", "hono", "@hono/node-server"), MAIN + VARIED
+        ),
+        Contender("express", "Express on Node", node("main", "node express.mjs PORT", "express")),
+        Contender(
+            "nitro",
+            "Nitro on Node, built",
+            node("nitro", "env NITRO_HOST=127.0.0.1 NITRO_PORT=PORT node .output/server/index.mjs", "nitropack"),
+        ),
+        Contender(
+            "nextjs",
+            "Next.js route handlers, standalone build",
+            node("next", "env HOSTNAME=127.0.0.1 PORT=PORT node .next/standalone/server.js", "next", "react"),
+        ),
     )
 }
 
@@ -103,8 +249,3 @@ def pick(names: str | None) -> list[Contender]:
     if unknown := [name for name in wanted if name not in CONTENDERS]:
         raise BenchmarkError(f"no contender named {', '.join(unknown)}; there are: {', '.join(CONTENDERS)}")
     return [CONTENDERS[name] for name in wanted]
-
-
-def pick_setups(names: str | None) -> dict[str, Setup]:
-    """The contenders of a comma-separated list made ready, installing what is missing."""
-    return {contender.name: contender.prepare() for contender in pick(names)}

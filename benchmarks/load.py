@@ -1,23 +1,25 @@
-"""One round of load by wrk: how many answers, how late, and what they cost the server's CPU.
+"""One round of load by wrk (by sse.py for events): how many answers, how late, and what they cost the server's CPU.
 
-64 connections are kept busy all the time, so latency here is queueing at full load and compares contenders only;
-it is not what a user of a server with time to spare sees.
+All connections, mostly 64, are kept busy all the time, so latency here is queueing at full load and compares contenders
+only; it is not what a user of a server with time to spare sees.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+import signal
 import subprocess
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .processes import BenchmarkError, Server, cores
 from .workloads import Workload
 
-CONNECTIONS = 64
 UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 
@@ -43,35 +45,87 @@ def require_wrk() -> str:
     return text.partition("[")[0].strip()
 
 
-def wrk_command(port: int | str, workload: Workload, seconds: int, scripts: Path) -> list[str]:
+def wrk_command(port: int | str, workload: Workload, seconds: float, scripts: Path) -> list[str]:
     """The command of one round; the script it names is written first."""
     scripts.mkdir(parents=True, exist_ok=True)
     script = scripts / f"{workload.name}.lua"
-    script.write_text(workload.call.to_lua())
+    script.write_text(workload.to_lua())
     url = f"http://127.0.0.1:{port}{workload.call.path}"
-    return ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(script), url]
+    lasting = f"-d{int(seconds) + 1}s"  # wrk takes whole seconds; run_round ends it in time
+    return ["wrk", "-t1", f"-c{workload.connections}", lasting, "--timeout", "10s", "--latency", "-s", str(script), url]
 
 
-def run_round(server: Server, workload: Workload, seconds: int, scripts: Path) -> Round:
+def run_round(server: Server, workload: Workload, seconds: float, scripts: Path) -> Round:
     """Load *server* for *seconds* and read what came of it."""
+    if workload.stream:
+        return run_stream(server, workload, seconds)
     command = ["taskset", "-c", str(cores()[1]), *wrk_command(server.port, workload, seconds, scripts)]
     cpu, clock = server.cpu_s(), time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 30)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as wrk:
+        try:
+            time.sleep(seconds)
+            wrk.send_signal(signal.SIGINT)  # wrk prints what it has counted
+            out, err = wrk.communicate(timeout=30)
+        except BaseException:
+            wrk.kill()
+            raise
     cpu, clock = server.cpu_s() - cpu, time.monotonic() - clock
-    if done.returncode:
-        raise BenchmarkError(f"wrk failed on {server.name}: {done.stderr.strip() or done.stdout.strip()}")
-    requests, requests_s, p99_ms = parse_wrk(done.stdout, f"{server.name} {workload.name}")
+    if wrk.returncode:
+        raise BenchmarkError(f"wrk failed on {server.name}: {err.strip() or out.strip()}")
+    requests, requests_s, p99_ms = parse_wrk(out, f"{server.name} {workload.name}")
     return Round(requests_s, p99_ms, cpu / requests * 1e6, cpu / clock)
 
 
-def measure(loads: Mapping[Server, Workload], *, seconds: int, rounds: int, scripts: Path) -> dict[str, list[Round]]:
-    """Rounds by server, taken in turn, after a second of warming up that does not count."""
-    for server, workload in loads.items():
-        run_round(server, workload, 1, scripts)
+def run_stream(server: Server, workload: Workload, seconds: float) -> Round:
+    """Open the streams, and count events for *seconds* once every client has had one."""
+    words = [str(server.port), workload.call.path, str(workload.connections), str(seconds)]
+    command = ["taskset", "-c", str(cores()[1]), sys.executable, str(Path(__file__).with_name("sse.py")), *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as clients:
+        try:
+            assert clients.stdout is not None
+            clients.stdout.readline()  # all are open, and counting begins
+            cpu, clock = server.cpu_s(), time.monotonic()
+            counted = clients.stdout.readline()  # counting has ended
+            cpu, clock = server.cpu_s() - cpu, time.monotonic() - clock
+            _, err = clients.communicate(timeout=30)
+        except BaseException:
+            clients.kill()
+            raise
+    if clients.returncode:
+        raise BenchmarkError(f"{server.name} {workload.name}: {(err.strip() or 'no event came').splitlines()[-1]}")
+    found = json.loads(counted)
+    return Round(found["events"] / found["seconds"], found["p99_gap_ms"], cpu / found["events"] * 1e6, cpu / clock)
+
+
+def measure(
+    loads: Mapping[Server, Workload],
+    *,
+    seconds: float,
+    rounds: int,
+    scripts: Path,
+    warm_s: float = 1.0,
+    fail: Callable[[Server, Exception], None] | None = None,
+) -> dict[str, list[Round]]:
+    """Rounds by server, taken in turn, after *warm_s* of warming up that do not count.
+
+    Args:
+        fail: Told of a server that could not be measured, which then takes no further part and is not in the
+            results; without it the first such error ends the measurement.
+    """
+    left = dict(loads)
     results: dict[str, list[Round]] = {server.name: [] for server in loads}
-    for _ in range(rounds):
-        for server, workload in loads.items():
-            results[server.name].append(run_round(server, workload, seconds, scripts))
+    for number in range(rounds + 1):
+        for server, workload in list(left.items()):
+            try:
+                found = run_round(server, workload, seconds if number else warm_s, scripts)
+            except (BenchmarkError, OSError, subprocess.SubprocessError) as exc:
+                if fail is None:
+                    raise
+                fail(server, exc)
+                del left[server], results[server.name]
+                continue
+            if number:
+                results[server.name].append(found)
     return results
 
 

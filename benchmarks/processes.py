@@ -7,7 +7,9 @@ supervisor with its workers is ended as one, also when the run is interrupted.
 from __future__ import annotations
 
 import argparse
+import http.client
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -16,9 +18,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from .workloads import Answer, Call, fetch
+if TYPE_CHECKING:
+    from .workloads import Answer, Call
 
 BYTECODE = Path(__file__).parent / ".envs" / "pycache"
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -60,13 +63,15 @@ class Server:
 
     def wait(self, call: Call, timeout_s: float) -> Answer:
         """The first answer to *call*, asked again every 2 ms until the server listens."""
+        from .workloads import fetch  # which knows the data, whose servers are started from here
+
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise BenchmarkError(f"{self.name} ended with status {self.process.returncode}; {self._last_words()}")
             try:
                 return fetch(self.port, call)
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 time.sleep(0.002)
         raise BenchmarkError(f"{self.name} did not answer within {timeout_s:g} s; {self._last_words()}")
 
@@ -74,22 +79,34 @@ class Server:
         """CPU seconds, user and system, used so far by the process and its descendants."""
         return sum(_cpu_ticks(pid) for pid in _tree(self.process.pid)) / TICKS_PER_S
 
+    def pss_mb(self) -> float:
+        """Memory of the process and its descendants in MB; what processes share is divided among them (PSS)."""
+        return sum(_pss_kb(pid) for pid in _tree(self.process.pid)) / 1024
+
     def stop(self, grace_s: float = 3.0) -> None:
         """Ask the tree to end, then make it."""
-        pids = _tree(self.process.pid)
-        _kill_group(self.process.pid, signal.SIGTERM)
-        try:
-            self.process.wait(grace_s)
-        except subprocess.TimeoutExpired:
-            pass
-        _kill_group(self.process.pid, signal.SIGKILL)
-        for pid in pids & _tree(os.getpid()):  # a worker that left the group but is still below this process
-            os.kill(pid, signal.SIGKILL)
-        self.process.wait()
+        end_group(self.process, grace_s)
 
     def _last_words(self) -> str:
         text = self.log.read_text(errors="replace").strip()
         return "it printed:\n" + "\n".join(text.splitlines()[-15:]) if text else "it printed nothing"
+
+
+def end_group(process: subprocess.Popen[bytes], grace_s: float) -> None:
+    """Ask a process that leads a group to end with all below it, then make them."""
+    pids = _tree(process.pid)
+    _kill_group(process.pid, signal.SIGTERM)
+    try:
+        process.wait(grace_s)
+    except subprocess.TimeoutExpired:
+        pass
+    _kill_group(process.pid, signal.SIGKILL)
+    for pid in pids & _tree(os.getpid()):  # a worker that left the group but is still below this process
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    process.wait()
 
 
 @contextmanager
@@ -123,6 +140,7 @@ def interrupted(number: int, frame: object) -> NoReturn:
 def run_measurement(measurement: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> int:
     """Exit status 0, 1 when something could not be measured, 130 when interrupted."""
     signal.signal(signal.SIGTERM, interrupted)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)  # W8's clients
     try:
         measurement(args)
     except BenchmarkError as exc:
@@ -153,6 +171,14 @@ def _cpu_ticks(pid: int) -> int:
     # utime, stime, cutime, cstime: fields 14 to 17 of proc(5), of which the first two are cut off here. The last
     # two hold what ended children used, so that the sum never falls when a worker is replaced.
     return sum(int(field) for field in _stat(pid)[11:15])
+
+
+def _pss_kb(pid: int) -> int:
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return 0
+    return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
 
 
 def _tree(root: int) -> set[int]:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from .load import Round
 
+SUMMARY = "### Summary: requests/s (ratio to Turnout), fastest first"
 COLUMNS = ("contender", "median req/s", "min", "max", "CPU µs/req", "p99 ms", "core", "ratio")
 
 
@@ -43,6 +44,47 @@ def to_table(results: Mapping[str, Sequence[Round]], base: str, first: str = COL
             ]
         )
     return rows
+
+
+def summary(tables: Mapping[str, Mapping[str, Sequence[Round]]], base: str) -> list[list[str]]:
+    """One row a contender, one column a workload: median requests/s and the ratio to *base*, fastest first.
+
+    Args:
+        tables: Workload to contender to rounds.
+        base: The contender that others are compared with.
+    """
+    names = list(dict.fromkeys(name for results in tables.values() for name in results))
+    rates = {name: [_rate(results.get(name)) for results in tables.values()] for name in names}
+    rows = []
+    for name in sorted(names, key=lambda name: [-(rate or 0) for rate in rates[name]]):
+        row = [name]
+        for rate, results in zip(rates[name], tables.values(), strict=True):
+            compared = f" ({ratio(results[name], results[base]):.2f})" if rate and base in results else ""
+            row.append(f"{rate:,.0f}{compared}" if rate else "–")
+        rows.append(row)
+    return [["contender", *tables], *rows]
+
+
+def _rate(rounds: Sequence[Round] | None) -> float | None:
+    return statistics.median(each.requests_s for each in rounds) if rounds else None
+
+
+def last_summary(folder: Path) -> str:
+    """The newest summary of the newest page in *folder*, with its machine, date and command, as Markdown.
+
+    Raises:
+        FileNotFoundError: no page has one.
+    """
+    for page in sorted(folder.glob("*.md"), reverse=True):
+        head, *runs = re.split(r"^## ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        for text in reversed(runs):
+            if SUMMARY in text:
+                table = text.partition(SUMMARY)[2].partition("\n##")[0].strip()
+                command = re.search(r"^- Command: (.+)$", text, re.MULTILINE)
+                rounds = re.search(r"^- Rounds: (.+)$", text, re.MULTILINE)
+                said = f"{head.strip().removeprefix('# ')}. Command: {command[1] if command else '?'}"
+                return f"{table}\n\nMeasured {said}; {rounds[1] if rounds else ''}. [All of it]({page.name})."
+    raise FileNotFoundError(f"no summary in {folder}; run python -m benchmarks first")
 
 
 def to_text(rows: Sequence[Sequence[str]]) -> str:
@@ -102,7 +144,8 @@ def write_page(
     lines += [f"## {now:%H:%M %Z}: {heading}", ""]
     lines += [f"- {name}: {value}" for name, value in facts.items()]
     for title, rows in tables.items():
-        lines += ["", f"### {title}", "", to_markdown(rows)]
+        if len(rows) > 1:
+            lines += ["", f"### {title}" if not title.startswith("#") else title, "", to_markdown(rows)]
     with page.open("a", encoding="utf-8") as out:
         out.write("\n".join(["", *lines, ""]) if page.exists() and page.stat().st_size else "\n".join([*lines, ""]))
     return page

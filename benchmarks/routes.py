@@ -13,15 +13,18 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from .contenders import turnout_command
+from .contenders import Setup, turnout_command
 from .environments import ENVS, HERE
 from .load import measure, require_wrk
 from .processes import Server, free_port, run_measurement, serving
 from .report import command_line, load_average, to_table, to_text, write_page
-from .workloads import Call, Workload, check
+from .running import Trouble
+from .stores import Stores
+from .workloads import Call, Expect, Workload, check
 
 ROUTE = """\
 async def GET(request, id: int):
@@ -46,8 +49,8 @@ def workload(count: int) -> Workload:
         f"routes-{count}",
         "one dynamic path",
         (
-            (Call(f"/api/s{middle}/42"), 200, {"service": middle, "id": 42}),
-            (Call(f"/api/s{last}/7"), 200, {"service": last, "id": 7}),
+            Expect(Call(f"/api/s{middle}/42"), 200, {"service": middle, "id": 42}),
+            Expect(Call(f"/api/s{last}/7"), 200, {"service": last, "id": 7}),
         ),
         (Call(f"/api/s{count}/42"), Call(f"/api/s{middle}/x"), Call(f"/api/s{middle}/42/more")),
     )
@@ -64,38 +67,43 @@ def start(stack: ExitStack, folder: Path, count: int) -> tuple[Server, float]:
     return server, time.monotonic() - began
 
 
-def run(args: argparse.Namespace) -> None:
-    """Measure, print and write the page."""
-    require_wrk()
-    counts, before = [int(text) for text in args.counts.split(",")], load_average()
+def tables(args: argparse.Namespace, setups: Mapping[str, Setup], trouble: Trouble) -> dict[str, list[list[str]]]:
+    """One table."""
+    counts = [int(text) for text in args.counts.split(",")]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="turnout-routes-")))
         started = {count: start(stack, folder, count) for count in counts}
         for count, (server, _) in started.items():
-            check(server.port, workload(count))
+            check(server.port, workload(count), Stores(folder / "none.db"))
         loads = {server: workload(count) for count, (server, _) in started.items()}
         results = measure(loads, seconds=args.seconds, rounds=args.rounds, scripts=ENVS / "wrk")
     rows = to_table(results, f"{counts[0]:,} routes", first="routes in the project")
     seconds = ["to first answer", *(f"{started[count][1]:.2f} s" for count in counts)]
-    rows = [[*row, cell] for row, cell in zip(rows, seconds, strict=True)]
-    print(to_text(rows))
+    return {"One dynamic path, by number of routes": [[*row, cell] for row, cell in zip(rows, seconds, strict=True)]}
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.routes")
+    parser.add_argument("--counts", default="10,1000,10000", metavar="N,...", help="routes (default 10,1000,10000)")
+    parser.add_argument("--seconds", type=float, default=2, metavar="N", help="length of one round (default 2)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds for each project (default 5)")
+    return parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure, print and write the page."""
+    require_wrk()
+    before = load_average()
+    found = tables(args, {}, Trouble())
+    print("\n".join(map(to_text, found.values())))
     facts = {
         "Command": command_line("benchmarks.routes"),
-        "Rounds": f"{args.rounds} of {args.seconds} s in turn",
+        "Rounds": f"{args.rounds} of {args.seconds:g} s in turn",
         "Load average before the run": before,
     }
-    page = write_page(HERE / "results", "number of routes", facts, {"One dynamic path, by number of routes": rows})
-    print(f"written to {page.relative_to(HERE.parent)}")
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Exit status as for python -m benchmarks."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.routes")
-    parser.add_argument("--counts", default="10,1000,5000", metavar="N,...", help="routes (default 10,1000,5000)")
-    parser.add_argument("--seconds", type=int, default=2, metavar="N", help="length of one round (default 2)")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds for each project (default 5)")
-    return run_measurement(run, parser.parse_args(argv))
+    print(f"written to {write_page(HERE / 'results', 'number of routes', facts, found)}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_measurement(run, parse_args(None)))

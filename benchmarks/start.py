@@ -16,27 +16,29 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from .contenders import Setup, pick_setups
+from .contenders import Setup, pick
 from .environments import ENVS, HERE
 from .processes import child_env, cores, free_port, run_measurement, serving
 from .report import command_line, load_average, to_text, write_page
-from .workloads import HELLO, Call, check_answer
+from .running import BOOT_S, TROUBLE, Trouble, prepare
+from .stores import Stores, make_sqlite
+from .workloads import HELLO, Call, Expect, check_answer
 
 HELLO_CALL = Call("/api/hello")
 IMPORT_LINE = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)")
 
 
 def first_answer_ms(name: str, setup: Setup) -> float:
-    """Start a server, wait for its first right answer, and end it."""
-    port = free_port()
-    log = ENVS / "logs" / f"start-{name}.log"
+    """Start a server, wait for its first right answer, and end it. Its data is made before the clock runs."""
+    file, port = make_sqlite(ENVS / "data" / f"{name}.db", setup.migrate, setup.cwd), free_port()
+    log, env = ENVS / "logs" / f"start-{name}.log", {**setup.env, **Stores(file).env()}
     began = time.monotonic()
-    with serving(name, setup.command(port), port=port, log=log, cwd=setup.cwd, env=setup.env) as server:
-        answer = server.wait(HELLO_CALL, timeout_s=20)
+    with serving(name, setup.command(port), port=port, log=log, cwd=setup.cwd, env=env) as server:
+        answer = server.wait(HELLO_CALL, timeout_s=BOOT_S)
         took_ms = (time.monotonic() - began) * 1000
-    check_answer(HELLO_CALL, answer, 200, HELLO)
+    check_answer(Expect(HELLO_CALL, 200, HELLO), answer)
     return took_ms
 
 
@@ -77,12 +79,16 @@ def spread(name: str, values: Sequence[float]) -> list[str]:
     return [name, *(f"{figure:.1f}" for figure in (statistics.median(values), min(values), max(values)))]
 
 
-def start_table(setups: dict[str, Setup], times: int) -> list[list[str]]:
+def start_table(setups: Mapping[str, Setup], times: int, trouble: Trouble) -> list[list[str]]:
     """First answers, contenders in turn, after one start of each that does not count."""
     took: dict[str, list[float]] = {name: [] for name in setups}
     for _ in range(times + 1):
-        for name, setup in setups.items():
-            took[name].append(first_answer_ms(name, setup))
+        for name in list(took):
+            try:
+                took[name].append(first_answer_ms(name, setups[name]))
+            except TROUBLE as exc:
+                trouble.add(name, "start", exc)
+                del took[name]
     return [["start to first answer, ms", "median", "min", "max"], *(spread(name, ms[1:]) for name, ms in took.items())]
 
 
@@ -103,30 +109,32 @@ def import_table(times: int) -> tuple[list[list[str]], list[str]]:
     return rows, third_party(imported_packages("import turnout"))
 
 
-def run(args: argparse.Namespace) -> None:
-    """Measure, print and write the page."""
-    before, setups = load_average(), pick_setups(args.only)
-    starts = start_table(setups, args.times)
+def tables(args: argparse.Namespace, setups: Mapping[str, Setup], trouble: Trouble) -> dict[str, list[list[str]]]:
+    """Two tables: starts and imports."""
+    starts = start_table(setups, args.times, trouble)
     imports, packages = import_table(args.times)
-    third = ", ".join(packages) or "none"
-    print(f"{to_text(starts)}\n\n{to_text(imports)}\nthird-party packages imported: {third}")
-    facts = {
-        "Command": command_line("benchmarks.start"),
-        "Load average before the run": before,
-        "Third-party packages imported by `import turnout`": third,
-    }
-    tables = {"Start to first answer": starts, "import turnout": imports}
-    page = write_page(HERE / "results", "start and import", facts | {n: s.versions for n, s in setups.items()}, tables)
-    print(f"written to {page.relative_to(HERE.parent)}")
+    third = f"`import turnout`; third-party packages imported: {', '.join(packages) or 'none'}"
+    return {"Start to first answer": starts, third: imports}
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Exit status as for python -m benchmarks."""
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.start")
     parser.add_argument("--only", default="turnout", metavar="NAME,...", help="contenders (default turnout)")
-    parser.add_argument("--times", type=int, default=10, metavar="N", help="starts and imports (default 10)")
-    return run_measurement(run, parser.parse_args(argv))
+    parser.add_argument("--times", type=int, default=5, metavar="N", help="starts and imports, after one (default 5)")
+    return parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure, print and write the page."""
+    before, trouble = load_average(), Trouble()
+    setups = prepare(pick(args.only), trouble)
+    found = tables(args, setups, trouble)
+    print("\n\n".join(f"{title}\n{to_text(rows)}" for title, rows in found.items()))
+    facts = {"Command": command_line("benchmarks.start"), "Load average before the run": before}
+    facts |= {name: setup.versions for name, setup in setups.items()}
+    print(f"written to {write_page(HERE / 'results', 'start and import', facts, found)}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_measurement(run, parse_args(None)))

@@ -5,23 +5,18 @@ Run:  granian --interface rsgi --workers 1 --port PORT granian_rsgi:app
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import unquote_plus
 
 import msgspec
+from item import answer as made
+from item import to_item
+from rows import ten_rows
 
 HEADERS = [("content-type", "application/json")]
 
 
-class Item(msgspec.Struct):
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
-    price: Annotated[float, msgspec.Meta(ge=0)]
-    quantity: Annotated[int, msgspec.Meta(ge=1)]
-    tags: list[str] = []
-
-
 to_json = msgspec.json.Encoder().encode
-to_item = msgspec.json.Decoder(Item).decode
 
 
 def search_param(query: str, wanted: str) -> str | None:
@@ -49,6 +44,8 @@ async def answer(scope: Any, proto: Any) -> tuple[int, object]:
         if not (text.isascii() and text.isdigit()):
             return 404, {"error": "Not found"}
         return 200, {"id": int(text), "q": search_param(scope.query_string, "q")}
+    if path == "/api/articles":
+        return 200, ten_rows()
     if path == "/api/items" and scope.method == "POST":
         try:
             item = to_item(await proto())
@@ -56,5 +53,5 @@ async def answer(scope: Any, proto: Any) -> tuple[int, object]:
             return 422, {"error": str(exc)}
         except msgspec.DecodeError as exc:
             return 400, {"error": str(exc)}
-        return 201, {"name": item.name, "tags": item.tags, "total": item.price * item.quantity}
+        return 201, made(item)
     return 404, {"error": "Not found"}

@@ -1,0 +1,3 @@
+import { tenRows } from "../../../shared/rows.mjs";
+
+export default defineEventHandler(() => tenRows());

@@ -1,0 +1,2 @@
+async def get() -> dict[str, str]:
+    return {"message": "Hello World!"}
