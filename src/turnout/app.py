@@ -18,7 +18,7 @@ from typing import Any
 
 from .admission import Admission
 from .context import current
-from .errors import BadRequest, HTTPError, MethodNotAllowed, NotFound
+from .errors import BadRequest, DbError, HTTPError, MethodNotAllowed, NotFound
 from .http import guard, problem
 from .http.address import Trust
 from .http.body import Limits
@@ -244,11 +244,13 @@ class App:
     def _failed(self, exc: Exception, request: Request) -> Response:
         status = problem.status_of(exc)
         if (status >= 500 and not isinstance(exc, HTTPError)) or exc.__cause__ is not None:
+            # A database that is away or full refuses many a second, each for the same known reason.
+            known = isinstance(exc, DbError) and status == 503
             logger.error(
                 "%s: %s",
                 type(exc).__name__,
                 exc,
-                exc_info=exc,
+                exc_info=None if known else exc,
                 extra={"request_id": request.id, "route": request.route.pattern if request.route else None},
             )
         page = self.error_page if not isinstance(exc, HTTPError) and _is_local(request) else None

@@ -15,15 +15,15 @@ entered: list[int] = []
 def census() -> dict[str, Any]:
     gc.collect()
     objects = gc.get_objects()
-    kinds = Counter(type(each).__name__ for each in objects)
+    kinds = Counter(f"{type(each).__module__}.{type(each).__qualname__}" for each in objects)
     return {
         "pid": os.getpid(),
         "objects": len(objects),
         "blocks": sys.getallocatedblocks(),
         "tasks": len(asyncio.all_tasks()),
         "files": len(list(Path("/proc/self/fd").iterdir())),
-        "connections": kinds["Connection"],
-        "requests": kinds["Request"],
+        "connections": kinds["turnout.server.protocol.Connection"],
+        "requests": kinds["turnout.http.request.Request"],
         "entered": len(entered),
         "cancelled_at_s": cancelled_at_s,
         "kinds": dict(kinds.most_common(40)),

@@ -1,7 +1,7 @@
 from turnout import Response
 
-MEGABYTE = bytes(1_000_000)
+LARGE = bytes(8_000_000)
 
 
 async def GET():
-    return Response(MEGABYTE, headers={"content-type": "application/octet-stream"})
+    return Response(LARGE, headers={"content-type": "application/octet-stream"})

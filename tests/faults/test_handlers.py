@@ -1,0 +1,58 @@
+"""R5: handlers that do not end are ended, or counted until their worker is replaced."""
+
+from __future__ import annotations
+
+import asyncio
+
+from faults.load import Client, ask, request
+from faults.started import started
+
+THREADS = 4  # sync_threads of the sample
+
+
+async def tasks(port: int) -> int:
+    """The worker's tasks, asked on a connection that is not still being accepted."""
+    client = await Client.connect(port)
+    await client.ask()
+    count = (await client.ask(request("/api/census"))).json["tasks"]
+    client.close()
+    return count
+
+
+async def test_an_endless_handler_is_a_503_and_leaves_no_task(tmp_path):
+    with started(tmp_path) as server:
+        before = await tasks(server.port)
+
+        answers = await asyncio.gather(
+            *(ask(server.port, request("/api/endless")) for _ in range(20)),
+            *(ask(server.port, request("/api/endless?stubborn=1")) for _ in range(5)),
+        )
+
+        assert [answer.status for answer in answers] == [503] * 25
+        assert {answer.json["code"] for answer in answers} == {"handler_timeout"}
+        # The stubborn ones, cancelled once and still there, are known and counted; that is all one can do.
+        assert await tasks(server.port) == before + 5
+
+
+async def test_threads_that_never_end_are_counted_refused_when_full_and_end_their_worker(tmp_path, say):
+    # stuck: over max_duration_s, with nobody waiting for it any more
+    with started(tmp_path, max_duration_s=2) as server:
+        (old,) = server.workers()
+        stuck = [asyncio.create_task(ask(server.port, request("/api/thread?stuck"))) for _ in range(THREADS)]
+        while (full := await ask(server.port, request("/api/thread"))).status == 200:
+            pass
+        assert full.status == 503 and full.headers["retry-after"] == "1"
+        assert (await ask(server.port)).status == 200  # what needs no thread goes on
+
+        answers = await asyncio.gather(*stuck)
+        assert [answer.json["code"] for answer in answers] == ["handler_timeout"] * THREADS
+
+        failed = asked = 0
+        while server.workers() == {old} or old in server.workers():
+            asked += 1
+            failed += (await ask(server.port)).status != 200
+            await asyncio.sleep(0.02)
+        assert (await ask(server.port, request("/api/thread"))).status == 200
+        say(f"{THREADS} of {THREADS} threads stuck: replaced, {failed} of {asked} other requests failed meanwhile")
+        assert failed == 0 and "is being replaced" in server.log
+        assert server.stop() == 0
