@@ -12,19 +12,26 @@ from dataclasses import dataclass
 from typing import Literal
 
 Op = Literal[
-    "eq", "neq", "gt", "gte", "lt", "lte", "like", "ilike", "is", "in", "contains", "contained_by", "overlaps"
+    "eq", "neq", "gt", "gte", "lt", "lte", "like", "ilike", "match", "imatch", "is", "isdistinct", "in", "contains",
+    "contained_by", "overlaps", "fts", "plfts", "phfts", "wfts", "sl", "sr", "nxl", "nxr", "adj",
 ]  # fmt: skip
+Quantifier = Literal["any", "all"]
+Count = Literal["exact", "planned", "estimated"]
+Aggregate = Literal["count", "sum", "avg", "min", "max"]
 Is = Literal["null", "not_null", "true", "false", "unknown"]
 OPS: frozenset[str] = frozenset(Op.__args__)  # type: ignore[attr-defined]
 IS_WORDS: frozenset[str] = frozenset(Is.__args__)  # type: ignore[attr-defined]
+QUANTIFIED = frozenset({"eq", "gt", "gte", "lt", "lte", "like", "ilike", "match", "imatch"})
+TEXT_SEARCH = frozenset({"fts", "plfts", "phfts", "wfts"})
+AGGREGATES: frozenset[str] = frozenset(Aggregate.__args__)  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A column, or a place inside a JSON column: ``data->a->>b`` has the steps ``a`` and ``b``."""
+    """A column, or a place inside a JSON column: ``data->a->>0`` has the steps ``"a"`` and ``0``."""
 
     column: str
-    steps: tuple[str, ...] = ()
+    steps: tuple[str | int, ...] = ()
     as_text: bool = False
 
 
@@ -34,6 +41,8 @@ class Cond:
 
     Args:
         wire: The value came as PostgREST text, where ``*`` is a wildcard too.
+        quantifier: The value is a list, and the comparison holds for ``any`` or ``all`` of it.
+        config: The text search configuration, ``english``.
     """
 
     path: Path
@@ -42,6 +51,8 @@ class Cond:
     word: Is | None = None
     negated: bool = False
     wire: bool = False
+    quantifier: Quantifier | None = None
+    config: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +66,13 @@ class Logic:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One output column: ``alias:path::cast`` or ``path.aggregate()``."""
+    """One output column: ``alias:path::cast.aggregate()::result``; ``count()`` has the path ``*``."""
 
     path: Path
     alias: str | None = None
     cast: str | None = None
-    aggregate: str | None = None
+    aggregate: Aggregate | None = None
+    result: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +94,16 @@ class Embed:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One sort key; *nulls* is None for PostgreSQL's default: last when rising, first when falling."""
+    """One sort key; *nulls* is None for PostgreSQL's default: last when rising, first when falling.
+
+    Args:
+        relation: The embedded relation whose column it is, ``author(name)``.
+    """
 
     path: Path
     desc: bool = False
     nulls: Literal["first", "last"] | None = None
+    relation: str | None = None
 
 
 Item = Column | Star | Embed
@@ -108,7 +125,7 @@ class Select:
     order: tuple[Order, ...] = ()
     limit: int = -1
     offset: int = -1
-    count: Literal["exact"] | None = None
+    count: Count | None = None
     head: bool = False
     one: bool = False
 
@@ -144,21 +161,27 @@ class Insert:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """New values for every row that matches; they are in the slots 0, 1, … in the order of *columns*."""
+    """New values for every row that matches; they are in the slots 0, 1, … in the order of *columns*.
+
+    Args:
+        most: The slot of the greatest number of rows it may touch, or -1.
+    """
 
     table: str
     columns: tuple[str, ...]
     where: Logic
     returning: Returning | None = None
+    most: int = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Remove every row that matches."""
+    """Remove every row that matches; *most* as for an update."""
 
     table: str
     where: Logic
     returning: Returning | None = None
+    most: int = -1
 
 
 Statement = Select | Insert | Update | Delete

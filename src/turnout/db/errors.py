@@ -9,6 +9,7 @@ beginning of its messages are translated; foreign exceptions go no further than 
 from __future__ import annotations
 
 import re
+import threading
 from typing import TYPE_CHECKING
 
 from ..errors import DbError
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 _STATUS = {
     "23505": 409, "23503": 409, "42501": 403, "42P01": 500, "42703": 500, "42883": 500, "55P03": 503,
     "57014": 503, "40001": 503, "40P01": 503, "25006": 500, "XX000": 500, "XX001": 500, "58030": 500,
-    "PGRST116": 500, "PGRST204": 400, "25P01": 500,
+    "PGRST116": 500, "PGRST204": 400, "25P01": 500, "PGRST003": 503, "57P01": 503, "57P02": 503, "57P03": 503,
+    "57P05": 503, "28000": 500, "28P01": 500, "3D000": 500,
 }  # fmt: skip
-_RETRYABLE = {"40001", "40P01", "55P03"}
+crossing = threading.local()  # .exc: what a function that SQL called has raised, on this thread
+_RETRYABLE = {"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "PGRST003"}
 
 
 def error(
@@ -67,6 +70,10 @@ _MESSAGE = (
 def from_sqlite(exc: sqlite3.Error) -> DbError:
     """Translate *exc*; raise the result ``from exc``."""
     message = str(exc)
+    if message.startswith("user-defined function raised"):
+        raised: object = crossing.__dict__.pop("exc", None)
+        if isinstance(raised, DbError):
+            return raised
     number: int = getattr(exc, "sqlite_errorcode", 0) or 0
     code = _EXTENDED.get(number) or _PRIMARY.get(number & 0xFF)
     if code is None:
@@ -78,3 +85,25 @@ def from_sqlite(exc: sqlite3.Error) -> DbError:
     elif code == "53100":
         hint = "the disk is full; reads still work, and writes will again once there is room"
     return error(code, message, hint=hint)
+
+
+def from_postgres(exc: BaseException) -> DbError:
+    """Translate what asyncpg or the socket raised; raise the result ``from exc``."""
+    import asyncpg  # type: ignore[import-untyped,unused-ignore]
+
+    if isinstance(exc, asyncpg.PostgresError):
+        code = getattr(exc, "sqlstate", None) or "XX000"
+        hint = getattr(exc, "hint", None)
+        if code == "3D000":
+            hint = "create the database, or mend DATABASE_URL"
+        return error(code, str(exc.args[0]), details=getattr(exc, "detail", None), hint=hint)
+    if isinstance(exc, TimeoutError):
+        return error("57014", "the query took longer than it may", hint="an index, or fewer rows at once")
+    if isinstance(exc, (OSError, asyncpg.InterfaceError)):
+        # What the client could not do is a lost connection, unless the caller's values were at fault.
+        if isinstance(exc, ValueError):
+            return error("22P02", str(exc.args[0]))
+        if isinstance(exc, asyncpg.UnsupportedClientFeatureError):
+            return error("PGRST127", str(exc.args[0]), hint="cast the column to text")
+        return error("08006", "the connection to the database was lost, or there is none", details=str(exc) or None)
+    return error("XX000", f"{type(exc).__name__}: {exc}")

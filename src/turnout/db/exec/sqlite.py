@@ -9,6 +9,7 @@ same isolation, no file.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import os
@@ -24,10 +25,15 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError, DbError
+from ..ast import Statement
 from ..build import PENDING, Row, Rows, Shape, to_ast, to_insert
 from ..errors import error, from_sqlite
-from ..plan import plan
+from ..plan import InsertPlan, UpdatePlan, plan
+from ..policy import bare, reads, role_of, scoped
 from ..schema import Schema, load_sqlite
+from ..scope import Scope
+from ..sql.functions import register
+from ..sql.protect import Protected, protect, run
 from ..sql.sqlite import DROP_PROBE, PROBE, Compiled, Raw, compile_plan, probe_view
 from ..sql.values import timestamp_text
 from .threads import Crew, Job, Stopped
@@ -66,6 +72,8 @@ class SqliteEngine:
     Raises:
         ConfigError: no such folder, no permission, a network file system, or an old SQLite.
     """
+
+    dialect = "sqlite"
 
     def __init__(self, path: Path | None, *, durable: bool) -> None:
         if sqlite3.sqlite_version_info < _FLOOR:
@@ -150,6 +158,15 @@ class SqliteEngine:
                 self._readers.append(reader)
         return reader
 
+    async def ready(self) -> bool:
+        """Whether the database answers."""
+        _mapped(lambda: self._reader().execute("select 1").fetchone())
+        return True
+
+    async def shut(self) -> None:
+        """The same as :meth:`close`, without holding up the loop."""
+        await asyncio.to_thread(self.close)
+
     def close(self) -> None:
         """Finish the writes in the queue and close every connection."""
         self._writer.close()
@@ -203,13 +220,17 @@ class SqliteEngine:
     def _compile(self, shape: Shape) -> Any:
         if shape[0][0] == "sql":
             return self._keep(shape, lambda: self._raw(shape))
-        return self._keep(shape, lambda: compile_plan(plan(to_ast(shape), self.schema)))
+        return self._keep(shape, lambda: self._make(to_ast(bare(shape)), role_of(shape)))
 
-    def _compile_row(self, shape: Shape, columns: tuple[str, ...]) -> Compiled:
-        found: Compiled = self._keep(
-            (shape, columns), lambda: compile_plan(plan(to_insert(shape, columns), self.schema))
-        )
-        return found
+    def _compile_row(self, shape: Shape, columns: tuple[str, ...]) -> Any:
+        return self._keep((shape, columns), lambda: self._make(to_insert(bare(shape), columns), role_of(shape)))
+
+    def _make(self, statement: Statement, role: str | None) -> Compiled | Protected:
+        planned = plan(statement, self.schema, role=role)
+        entry = compile_plan(planned)
+        if role is None or not isinstance(planned, (InsertPlan, UpdatePlan)):
+            return entry
+        return protect(entry, planned, self.schema, role, reads=reads(statement))
 
     def _raw(self, shape: Shape) -> Raw:
         names = {step[0] for step in shape[1:]}
@@ -219,8 +240,10 @@ class SqliteEngine:
 
     # --- reads ---
 
-    def now(self, shape: Shape, values: tuple[Any, ...]) -> Any:
+    def now(self, shape: Shape, values: tuple[Any, ...], scope: Scope | None = None) -> Any:
         """The answer of a quick read, or PENDING; never waits."""
+        if scope is not None:
+            shape, values = scoped(shape, values, scope)
         entry = self._cache.get(shape)
         if entry is None:
             if shape[0][0] == "insert":
@@ -299,14 +322,18 @@ class SqliteEngine:
             rows = entry.decode(_fetch(_fresh(connection).execute(entry.sql, params), most))
             return _only(rows) if entry.one else Rows(rows)
         with _snapshot(connection):
-            total = _fresh(connection).execute(entry.count_sql, params[: entry.count_binders]).fetchone()[0]
+            total = _fresh(connection).execute(entry.count_sql, params[entry.counted]).fetchone()[0]
             if not entry.names:  # head=True
                 return Rows((), total)
             rows = entry.decode(_fetch(_fresh(connection).execute(entry.sql, params), most))
         return _only(rows) if entry.one else Rows(rows, total)
 
-    async def later(self, shape: Shape, values: tuple[Any, ...], owner: object | None = None) -> Any:
+    async def later(
+        self, shape: Shape, values: tuple[Any, ...], owner: object | None = None, scope: Scope | None = None
+    ) -> Any:
         """The answer of what ``now`` did not give; *owner* is the transaction it belongs to."""
+        if scope is not None:
+            shape, values = scoped(shape, values, scope)
         if owner is None and time.monotonic() > self._check_at:
             self._renew()
         try:
@@ -321,7 +348,7 @@ class SqliteEngine:
         verb = shape[0][0]
         if verb == "insert":
             steps = [(self._compile_row(shape, tuple(row)), tuple(row.values())) for row in values[0]]
-            bound = [(entry, entry.bind(row)) for entry, row in steps]
+            bound = [(entry, entry.bind((*row, *values[1:]))) for entry, row in steps]
             one = any(step[0] == "one" for step in shape)
             return await self.write(lambda connection: _mutate(connection, bound, one), owner)
         entry = self._compile(shape)
@@ -374,11 +401,15 @@ class SqliteEngine:
         rows = entry.decode(raw, cursor.description, self.schema)
         return _only(rows) if entry.one else Rows(rows, len(rows))
 
-    async def begin(self, owner: object) -> None:
-        """Open *owner*'s transaction; from now on the writer is its own."""
+    def waits(self, shape: Shape) -> bool:
+        """Whether *shape*, run beside its task's own transaction, would wait for that to end."""
+        return shape[0][0] != "select" or self.path is None
+
+    async def begin(self, owner: object, isolation: str | None = None, readonly: bool = False) -> None:
+        """Open *owner*'s transaction; from now on the writer is its own. Every *isolation* is serializable here."""
         try:
             await self._writer.run(
-                lambda c, job: _mapped(lambda: _patiently(c, "begin immediate", job)), owner=owner, wait_s=WRITE_WAIT_S
+                lambda c, job: _mapped(lambda: _begin(c, job, readonly)), owner=owner, wait_s=WRITE_WAIT_S
             )
         except BaseException:
             await self.rollback(owner)  # it may have begun all the same
@@ -485,10 +516,17 @@ def _only(rows: list[Row]) -> Row | None:
     return rows[0] if rows else None
 
 
-def _mutate(connection: Any, steps: list[tuple[Compiled, list[Any]]], one: bool) -> Any:
+def _mutate(connection: Any, steps: list[tuple[Any, Any]], one: bool) -> Any:
     rows: list[Row] = []
     count = 0
     for entry, params in steps:
+        if entry.__class__ is Protected:
+            raw = run(connection, entry, params)
+            if entry.entry.returns:
+                rows += entry.entry.decode(raw)
+            else:
+                count += len(raw)
+            continue
         cursor = connection.execute(entry.sql, params)
         if not entry.returns:
             count += max(cursor.rowcount, 0)
@@ -523,9 +561,16 @@ def _transact(connection: Any, job: Job, work: Callable[[Any], Any]) -> Any:
         raise
 
 
+def _begin(connection: Any, job: Job, readonly: bool) -> None:
+    _patiently(connection, "begin immediate", job)
+    if readonly:
+        connection.execute("pragma query_only = on")
+
+
 def _commit(connection: Any, job: Job) -> None:
     try:
         job.commit()
+        connection.execute("pragma query_only = off")
         _patiently(connection, "commit", None)
     except BaseException:
         _rollback(connection)
@@ -534,6 +579,7 @@ def _commit(connection: Any, job: Job) -> None:
 
 def _rollback(connection: Any) -> None:
     if connection.in_transaction:
+        connection.execute("pragma query_only = off")
         connection.execute("rollback")
 
 
@@ -610,6 +656,7 @@ def _file_system(folder: Path) -> str:
 
 
 def _register(connection: sqlite3.Connection) -> None:
+    register(connection)
     for name, count, function in (
         ("turnout_lower", 1, _lower),
         ("turnout_float", 1, float),

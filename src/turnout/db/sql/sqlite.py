@@ -3,110 +3,50 @@
 Every column is written with its table, since SQLite takes an unknown ``"name"`` alone for a
 string. LIKE becomes GLOB, which heeds case and uses the index; NULLs are placed as PostgreSQL
 places them; an ``in`` list is one bound JSON array, so that its length is no part of the text.
+An embedded relation is a subquery that gives a JSON array of raw values, which the same decoders
+read: SQLite's own JSON would keep 15 digits of a float. Binders stand in the order of the text.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ...errors import DbError
+from ..ast import TEXT_SEARCH
 from ..errors import error, not_supported
-from ..plan import Condition, DeletePlan, InsertPlan, Output, Plan, SelectPlan, Sort, Tree, UpdatePlan
+from ..parse import parse_array
+from ..plan import (
+    Condition,
+    DeletePlan,
+    EmbedPlan,
+    Has,
+    InsertPlan,
+    Json,
+    Output,
+    Pairs,
+    Plan,
+    SelectPlan,
+    Sort,
+    Tree,
+    UpdatePlan,
+    tables,
+    type_of,
+)  # fmt: skip
+from ..policy import Guard
 from ..schema import Column, Schema, Type, quote
 from . import values
+from .functions import check_cast, json_key, json_literal
+from .policies import guard_sql
+from .rows import Binder, Read, json_row, read, read_output
+from .rows import Compiled as Compiled
 from .values import Codec, Stored, codec
 
-Binder = tuple[int, Callable[[Any], Stored]]
-_COMPARE = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+_COMPARE = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "isdistinct": "is not"}
 _IS = {"null": "is null", "not_null": "is not null", "true": "is 1", "false": "is 0", "unknown": "is null"}
 _ARRAYS = {"contains": "turnout_contains", "contained_by": "turnout_contained", "overlaps": "turnout_overlaps"}
 _MAX_IN = 10_000
-
-
-class Compiled:
-    """A statement ready to run, and how its rows are read.
-
-    Args:
-        sql: The text; the same object for every execution, so the driver's own cache hits.
-        binders: Slot and encoder of each ``?``, in order.
-        count_sql: A select's second statement, for the total; its binders are the first *count_binders*.
-        one: The caller wants one row; several are an error.
-        returns: Executing it gives rows.
-    """
-
-    __slots__ = (
-        "_codecs", "_known", "_origins", "binders", "count_binders", "count_sql", "names", "one", "reads", "returns",
-        "slow_until", "sql",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        sql: str,
-        binders: Sequence[Binder],
-        outputs: Sequence[tuple[str, Column | None]] | None,
-        *,
-        reads: bool,
-        one: bool = False,
-        count_sql: str | None = None,
-        count_binders: int = 0,
-    ) -> None:
-        self.sql, self.binders, self.reads, self.one = sql, tuple(binders), reads, one
-        self.count_sql, self.count_binders = count_sql, count_binders
-        self.returns = outputs is not None
-        self.names = tuple(name for name, _ in outputs or ())
-        self._origins = tuple(f"{column.table}.{column.name}" if column else name for name, column in outputs or ())
-        self._codecs: tuple[Codec, ...] = tuple(
-            codec(column.type if column else Type("unknown")) for _, column in outputs or ()
-        )
-        # The storage classes of a row seen before -> the columns that need decoding. Looking a
-        # whole row up at once is what makes checking every value cheap.
-        self._known: dict[tuple[type, ...], tuple[tuple[str, values.Decode, str], ...]] = {}
-        self.slow_until = 0.0  # a monotonic time: until then this one runs on a thread
-
-    def bind(self, slots: Sequence[Any]) -> list[Stored]:
-        """The stored form of every value, or DbError 22xxx."""
-        return [encode(slots[slot]) for slot, encode in self.binders]
-
-    def decode(self, rows: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
-        """Raw rows to dicts of JSON types, or XX001 where a stored value does not fit its column."""
-        names, known, answer = self.names, self._known, []
-        for row in rows:
-            fixes = known.get(tuple(map(type, row)))
-            if fixes is None:
-                fixes = self._learn(row)
-            item = dict(zip(names, row))  # noqa: B905  (as long as each other; strict= costs a tenth)
-            for name, decode, origin in fixes:
-                try:
-                    item[name] = decode(item[name])
-                except (ValueError, ArithmeticError, LookupError, DbError) as exc:
-                    raise _corrupt(origin, item[name]) from exc
-            answer.append(item)
-        return answer
-
-    def _learn(self, row: tuple[Any, ...]) -> tuple[tuple[str, values.Decode, str], ...]:
-        fixes, classes = [], tuple(map(type, row))
-        for name, origin, kind, column in zip(self.names, self._origins, classes, self._codecs, strict=True):
-            if kind is type(None):
-                continue
-            if kind not in column.decode:
-                raise _corrupt(origin, kind.__name__, str(column.of))
-            decode = column.decode[kind]
-            if decode is not None:
-                fixes.append((name, decode, origin))
-        if len(self._known) >= 256:  # which columns are NULL makes 2^n classes
-            self._known.clear()
-        self._known[classes] = tuple(fixes)
-        return self._known[classes]
-
-
-def _corrupt(origin: str, found: Any, wanted: str = "the column's type") -> DbError:
-    return error(
-        "XX001", f"a stored value of {origin} is not {wanted}: {str(found)[:60]!r}",
-        hint="something other than this library wrote it; mend the row",
-    )  # fmt: skip
 
 
 def compile_plan(plan: Plan) -> Compiled:
@@ -117,44 +57,66 @@ def compile_plan(plan: Plan) -> Compiled:
         case InsertPlan():
             return _insert(plan)
         case UpdatePlan():
-            binders = [_writer(slot, column) for slot, column in enumerate(plan.columns)]
+            binders = Binders(_writer(slot, column) for slot, column in enumerate(plan.columns))
             sets = ", ".join(f"{column.quoted} = ?" for column in plan.columns)
             where = _where(plan.where, plan.table.quoted, binders)
-            text = f"update {plan.table.quoted} set {sets}{where}"
-            return _mutation(text, binders, plan.returning, plan.table.quoted)
+            return _mutation(f"update {plan.table.quoted} set {sets}{where}", binders, plan, plan.most)
         case DeletePlan():
-            binders = []
+            if any(embed.many for embed in plan.embeds):
+                # They would be read when ON DELETE CASCADE is done with them.
+                raise not_supported("embedding several rows in what a delete gives back", hint="read them before")
+            binders = Binders()
             where = _where(plan.where, plan.table.quoted, binders)
-            return _mutation(f"delete from {plan.table.quoted}{where}", binders, plan.returning, plan.table.quoted)
+            return _mutation(f"delete from {plan.table.quoted}{where}", binders, plan, plan.most)
+
+
+class Binders(list[Binder]):
+    """The binders of one statement so far, and the names its tables have been given."""
+
+    def __init__(self, binders: Iterable[Binder] = ()) -> None:
+        super().__init__(binders)
+        self._named = 0
+
+    def alias(self, letter: str = "t") -> str:
+        """A name that no other table of the statement has."""
+        self._named += 1
+        return f"{letter}{self._named}"
 
 
 def _select(plan: SelectPlan) -> Compiled:
-    binders: list[Binder] = []
-    where = _where(plan.where, "t1", binders)
-    filters = len(binders)
-    source = f"from {plan.table.quoted} as t1{where}"
-    columns = ", ".join(f"t1.{output.column.quoted}" for output in plan.outputs)
-    text = f"select {columns} {source}{_order(plan.order)}"
-    if plan.limit >= 0:
-        text += " limit ?"
-        binders.append((plan.limit, _same))
-    elif plan.one or plan.offset >= 0:
-        text += " limit 2" if plan.one else " limit -1"  # two rows are enough to know that one is too many
-    if plan.offset >= 0:
-        text += " offset ?"
-        binders.append((plan.offset, _same))
+    binders = Binders()
+    table = binders.alias()
+    columns = ", ".join(_columns(plan.outputs, plan.embeds, table, binders))
+    before = len(binders)
+    source = f"from {plan.table.quoted} as {table}{_where(plan.where, table, binders)}"
+    counted = slice(before, len(binders))
     count = f"select count(*) {source}" if plan.count else None
     if plan.head:
-        text, binders = "select 1 where 0", binders[:filters] if count else []
-        return Compiled(text, binders, (), reads=True, count_sql=count, count_binders=filters)
+        kept = binders[counted] if count else []
+        return Compiled("select 1 where 0", kept, (), reads=True, count_sql=count, counted=slice(len(kept)))
+    text = f"select {columns} {source}{_groups(plan)}{_order(plan.order, table, binders)}"
+    if plan.limit < 0 and plan.one:
+        text += " limit 2"  # two rows are enough to know that one is too many
+    elif plan.limit < 0 and plan.offset >= 0:
+        text += " limit -1"
+    text += _window(plan, binders)
     return Compiled(
-        text, binders, [(output.name, output.column) for output in plan.outputs],
-        reads=True, one=plan.one, count_sql=count, count_binders=filters,
+        text, binders, [read_output(output) for output in plan.outputs],
+        reads=True, embeds=plan.embeds, one=plan.one, count_sql=count, counted=counted,
     )  # fmt: skip
 
 
+def _window(plan: SelectPlan, binders: Binders) -> str:
+    text = ""
+    for word, slot in (("limit", plan.limit), ("offset", plan.offset)):
+        if slot >= 0:
+            text += f" {word} ?"
+            binders.append((slot, _same))
+    return text
+
+
 def _insert(plan: InsertPlan) -> Compiled:
-    binders = [_writer(slot, column) for slot, column in enumerate(plan.columns)]
+    binders = Binders(_writer(slot, column) for slot, column in enumerate(plan.columns))
     names = ", ".join(column.quoted for column in plan.columns)
     marks = ", ".join("?" * len(plan.columns))
     row = f"({names}) values ({marks})" if plan.columns else "default values"
@@ -165,16 +127,21 @@ def _insert(plan: InsertPlan) -> Compiled:
         keys = ", ".join(column.quoted for column in plan.conflict)
         sets = ", ".join(f"{column.quoted} = excluded.{column.quoted}" for column in plan.columns)
         text += f" on conflict ({keys}) do " + ("nothing" if plan.ignore else f"update set {sets}")
-    return _mutation(text, binders, plan.returning, plan.table.quoted)
+    return _mutation(text, binders, plan)
 
 
-def _mutation(text: str, binders: list[Binder], returning: tuple[Output, ...] | None, table: str) -> Compiled:
-    if returning is None:
-        return Compiled(text, binders, None, reads=False)
+def _mutation(text: str, binders: Binders, plan: InsertPlan | UpdatePlan | DeletePlan, most: int = -1) -> Compiled:
+    if plan.returning is None:
+        return Compiled(text, binders, None, reads=False, most=most)
+    if plan.table.name in tables(plan.embeds):
+        # PostgreSQL shows its rows as they were before the statement, SQLite as they are halfway.
+        raise not_supported(
+            f'embedding "{plan.table.name}" in what a write to it gives back', hint="read it afterwards"
+        )
     # RETURNING knows no alias: the table's own name it is.
-    columns = ", ".join(f"{table}.{output.column.quoted}" for output in returning)
-    outputs = [(output.name, output.column) for output in returning]
-    return Compiled(f"{text} returning {columns}", binders, outputs, reads=False)
+    columns = ", ".join(_columns(plan.returning, plan.embeds, plan.table.quoted, binders))
+    outputs = [read_output(output) for output in plan.returning]
+    return Compiled(f"{text} returning {columns}", binders, outputs, reads=False, embeds=plan.embeds, most=most)
 
 
 def _writer(slot: int, column: Column) -> Binder:
@@ -194,61 +161,229 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _order(keys: tuple[Sort, ...]) -> str:
+# --- what is selected ---
+
+
+def _columns(outputs: Sequence[Output], embeds: Sequence[EmbedPlan], table: str, binders: Binders) -> list[str]:
+    return [_output(output, table) for output in outputs] + [_embed(embed, table, binders) for embed in embeds]
+
+
+def _output(output: Output, table: str) -> str:
+    if output.column.name == "*":
+        text = "count(*)"
+    else:
+        text = _value(output.column, output.json, table)
+        if output.cast is not None:
+            text = _cast(text, type_of(output.column, output.json), output.cast)
+        if output.aggregate is not None:
+            text = _aggregate(output, text)
+    return text if output.result is None else _cast(text, output.computed, output.result)
+
+
+def _value(column: Column, json: Json | None, table: str) -> str:
+    """A column, or what is at a place inside it."""
+    text = f"{table}.{column.quoted}"
+    if json is None:
+        return text
+    path = literal("$" + "".join(_step(step) for step in json.steps))
+    if not json.as_text:
+        return f"({text} -> {path})"
+    # SQLite's ->> gives 1 for true and prints numbers and objects its own way.
+    return (
+        f"(case json_type({text}, {path}) when 'text' then {text} ->> {path} when 'integer' then {text} -> {path}"
+        f" else turnout_json_text({text} -> {path}) end)"
+    )
+
+
+def _step(step: str | int) -> str:
+    if isinstance(step, int):
+        return f"[{step}]" if step >= 0 else f"[#{step}]"
+    if not step or any(letter in '"\\' or letter < " " for letter in step):
+        raise not_supported("an empty JSON key, and one with a quote, a backslash or a control character")
+    return f'."{step}"'
+
+
+def literal(text: str) -> str:
+    """*text* as an SQL string; for JSON paths and type names, which are part of a statement's shape."""
+    values.clean_text(text)
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _cast(text: str, source: Type, target: Type) -> str:
+    check_cast(source, target)
+    return f"turnout_cast({text}, {literal(str(source))}, {literal(str(target))})"
+
+
+def _aggregate(output: Output, text: str) -> str:
+    kind, type_ = output.aggregate, output.input
+    if kind in ("count", "min", "max"):
+        if kind != "count" and type_.name == "bytea":
+            raise not_supported(f"{kind}() of bytea")
+        return f"{kind}({text})"
+    if kind == "sum" and type_.name in ("int2", "int4"):
+        return f"sum({text})"
+    word = "_float" if type_.name in ("float4", "float8") else ""
+    return f"turnout_{kind}{word}({text}, {literal(str(type_))})"
+
+
+def _groups(plan: SelectPlan) -> str:
+    if not plan.grouped:
+        return ""
+    places = []
+    for place, output in enumerate(plan.outputs, 1):
+        if output.aggregate is None:
+            if output.type.array or output.type.name in ("json", "jsonb", "unknown"):
+                raise not_supported(f"grouping by {output.type}")
+            places.append(str(place))
+    return f" group by {', '.join(places)}" if places else ""
+
+
+# --- embedded relations ---
+
+
+def _embed(embed: EmbedPlan, outer: str, binders: Binders) -> str:
+    """The subquery that gives the rows of *embed* as JSON. Its own subquery is what keeps their order."""
+    query = embed.query
+    table = binders.alias()
+    columns = _columns(query.outputs, query.embeds, table, binders)
+    named = ", ".join(f"{text} as c{at}" for at, text in enumerate(columns))
+    rows = f"select {named} {_source(embed, outer, table, binders)}{_groups(query)}"
+    rows += _order(query.order, table, binders)
+    if query.limit < 0 and query.offset >= 0:
+        rows += " limit -1"
+    rows += _window(query, binders)
+    alias = binders.alias("s")
+    row = json_row([read_output(output) for output in query.outputs], alias, len(query.embeds))
+    return f"(select {f'json_group_array({row})' if embed.many else row} from ({rows}) as {alias})"
+
+
+def _source(embed: EmbedPlan, outer: str, table: str, binders: Binders) -> str:
+    """FROM and WHERE of the rows that belong to one row of *outer*."""
+    source, trees = f"from {embed.query.table.quoted} as {table}", [(embed.query.where, table)]
+    parts = _joined(embed.on, outer, table)
+    if embed.junction is not None:
+        middle = binders.alias()
+        source += f", {embed.junction.table.quoted} as {middle}"
+        parts += _joined(embed.junction.near, outer, middle) + _joined(embed.junction.far, middle, table)
+        trees.append((embed.junction.where, middle))
+    parts += [f"({_tree(tree, alias, binders)})" for tree, alias in trees if tree.items]
+    return f"{source} where {' and '.join(parts)}"
+
+
+def _joined(pairs: Pairs, left: str, right: str) -> list[str]:
+    return [f"{right}.{theirs.quoted} = {left}.{ours.quoted}" for ours, theirs in pairs]
+
+
+def _has(has: Has, outer: str, binders: Binders) -> str:
+    query = has.embed.query
+    source = _source(has.embed, outer, binders.alias(), binders)
+    if query.limit < 0 and query.offset >= 0:
+        source += " limit -1"
+    return f"{'not ' if has.negated else ''}exists (select 1 {source}{_window(query, binders)})"
+
+
+# --- order and conditions ---
+
+
+def _order(keys: tuple[Sort, ...], table: str, binders: Binders) -> str:
     parts = []
     for key in keys:
-        if not codec(key.column.type).comparable:
-            raise not_supported(f"ordering by {key.column.type}")
-        text = f"t1.{key.column.quoted}" + (" desc" if key.desc else "")
-        if key.column.nullable:  # where there is no NULL, the words would only keep the index from being used
+        if not codec(key.type).comparable:
+            raise not_supported(f"ordering by {key.type}", hint="->> orders by text" if key.json else None)
+        if key.embed is None:
+            text = _value(key.column, key.json, table)
+        else:
+            inner = binders.alias()
+            text = f"(select {_value(key.column, key.json, inner)} {_source(key.embed, table, inner, binders)})"
+        if key.desc:
+            text += " desc"
+        # Where there is no NULL, the words would only keep the index from being used.
+        if key.column.nullable or key.json is not None or key.embed is not None:
             text += " nulls first" if key.nulls_first else " nulls last"
         parts.append(text)
     return f" order by {', '.join(parts)}" if parts else ""
 
 
-def _where(tree: Tree, table: str, binders: list[Binder]) -> str:
+def _where(tree: Tree, table: str, binders: Binders) -> str:
     return f" where {_tree(tree, table, binders)}" if tree.items else ""
 
 
-def _tree(tree: Tree, table: str, binders: list[Binder]) -> str:
-    parts = [
-        f"({_tree(item, table, binders)})" if isinstance(item, Tree) else _condition(item, table, binders)
-        for item in tree.items
-    ]
+def _tree(tree: Tree, table: str, binders: Binders) -> str:
+    parts = [_part(item, table, binders) for item in tree.items]
     text = f" {tree.kind} ".join(parts) or ("1" if tree.kind == "and" else "0")
     return f"not ({text})" if tree.negated else text
 
 
-def _condition(cond: Condition, table: str, binders: list[Binder]) -> str:
-    text = _positive(cond, f"{table}.{cond.column.quoted}", codec(cond.column.type), binders)
+def _part(item: Condition | Has | Tree | Guard, table: str, binders: Binders) -> str:
+    if isinstance(item, Guard):
+        return f"({guard_sql(item, table, binders)})"
+    if isinstance(item, Has):
+        return _has(item, table, binders)
+    return f"({_tree(item, table, binders)})" if isinstance(item, Tree) else _condition(item, table, binders)
+
+
+def _condition(cond: Condition, table: str, binders: Binders) -> str:
+    text = _positive(cond, _value(cond.column, cond.json, table), codec(cond.type), binders)
     return f"not ({text})" if cond.negated else text
 
 
-def _positive(cond: Condition, column: str, kind: Codec, binders: list[Binder]) -> str:
-    if cond.op == "is":
-        return f"{column} {_IS[cond.word or 'null']}"
-    if cond.op in ("like", "ilike"):
-        fold = cond.op == "ilike"
-        binders.append((cond.slot, _pattern(kind, fold, cond.wire)))
-        return f"turnout_lower({column}) glob ?" if fold else f"{column} glob ?"
-    if cond.op in _ARRAYS:
-        if cond.op == "overlaps" and not kind.of.array:
-            raise not_supported("overlaps on jsonb")
+def _positive(cond: Condition, text: str, kind: Codec, binders: Binders) -> str:
+    op = cond.op
+    if op == "is":
+        return f"{text} {_IS[cond.word or 'null']}"
+    if op in ("match", "imatch"):
+        raise not_supported("a regular expression", hint="like and ilike match patterns")
+    if op in TEXT_SEARCH:
+        raise not_supported("full-text search", hint="ilike finds plain text")
+    if cond.quantifier is not None:
+        return _quantified(cond, text, kind, binders)
+    if op in ("like", "ilike"):
+        binders.append((cond.slot, _pattern(op == "ilike", cond.wire)))
+        return f"turnout_lower({text}) glob ?" if op == "ilike" else f"{text} glob ?"
+    if op in _ARRAYS:
         binders.append((cond.slot, _container(kind, cond.wire)))
-        return f"{_ARRAYS[cond.op]}({column}, ?)"
-    if not kind.comparable:
-        raise not_supported(f"comparing {kind.of} with {cond.op}", hint="use contains, or is_ for null")
-    if cond.op == "in":
-        if kind.in_json is None:
-            raise not_supported(f"in_ on {kind.of}")
-        binders.append((cond.slot, _members(kind)))
-        member = "turnout_float(value)" if kind.in_json is repr else "value"
-        return f"{column} in (select {member} from json_each(?))"
-    binders.append((cond.slot, kind.compare))
-    return f"{column} {_COMPARE[cond.op]} ?"
+        return f"{_ARRAYS[op]}({text}, ?)"
+    text, encode, _ = _comparison(cond, text, kind)
+    if op == "in":
+        binders.append((cond.slot, _members(encode, kind.in_json)))
+        return f"{text} in (select {_member(kind)} from json_each(?))"
+    binders.append((cond.slot, encode))
+    return f"{text} {_COMPARE[op]} ?"
 
 
-def _pattern(kind: Codec, fold: bool, wire: bool) -> Callable[[Any], Stored]:
+def _comparison(cond: Condition, text: str, kind: Codec) -> tuple[str, Callable[[Any], Stored], str]:
+    """What is compared, how the value is encoded, and what a value of a list is called."""
+    if kind.comparable:
+        if kind.in_json is None and (cond.op == "in" or cond.quantifier):
+            raise not_supported(f"a list of {kind.of}")
+        return text, kind.compare, _member(kind)
+    if kind.of.name == "json" and not kind.of.array:
+        raise error("42883", f"operator does not exist: json {_COMPARE.get(cond.op, cond.op)} unknown")
+    if cond.op not in ("eq", "neq", "in", "isdistinct"):
+        raise not_supported(f"comparing {kind.of} with {cond.op}", hint="->> compares text")
+    return f"turnout_json_key({text})", _json_value(kind, cond.wire), _member(kind)
+
+
+def _member(kind: Codec) -> str:
+    return "turnout_float(value)" if kind.in_json is repr else "value"
+
+
+def _quantified(cond: Condition, text: str, kind: Codec, binders: Binders) -> str:
+    """``like(any)``: the list is one bound array; of a NULL column nothing is known."""
+    if cond.op in ("like", "ilike"):
+        encode = _pattern(cond.op == "ilike", cond.wire)
+        test = f"turnout_lower({text}) glob value" if cond.op == "ilike" else f"{text} glob value"
+    else:
+        left, encode, member = _comparison(cond, text, kind)
+        test = f"{left} {_COMPARE[cond.op]} {member}"
+    binders.append((cond.slot, _members(encode, kind.in_json if cond.op not in ("like", "ilike") else None)))
+    found = f"exists (select 1 from json_each(?) where {test})"
+    if cond.quantifier == "all":
+        found = f"not exists (select 1 from json_each(?) where not ({test}))"
+    return f"case when {text} is null then null else {found} end"
+
+
+def _pattern(fold: bool, wire: bool) -> Callable[[Any], Stored]:
     def encode(value: Any) -> Stored:
         if not isinstance(value, str):
             raise error("22P02", f"a LIKE pattern is text, not {type(value).__name__}")
@@ -259,15 +394,20 @@ def _pattern(kind: Codec, fold: bool, wire: bool) -> Callable[[Any], Stored]:
 
 def _container(kind: Codec, wire: bool) -> Callable[[Any], Stored]:
     def encode(value: Any) -> Stored:
-        if wire:
-            raise not_supported("contains, contained_by or overlaps as text", hint='pass (column, "contains", [...])')
-        return kind.compare(value)
+        if kind.of.array:
+            return kind.compare(parse_array(value) if isinstance(value, str) else value)
+        return values.json_text(json_literal(value) if wire else value)
 
     return encode
 
 
-def _members(kind: Codec) -> Callable[[Any], Stored]:
-    def encode(value: Any) -> Stored:
+def _json_value(kind: Codec, wire: bool) -> Callable[[Any], Stored]:
+    contain = _container(kind, wire)
+    return lambda value: json_key(contain(value))
+
+
+def _members(encode: Callable[[Any], Stored], travel: Callable[[Any], Any] | None = None) -> Callable[[Any], Stored]:
+    def encode_all(value: Any) -> Stored:
         if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
             raise error("22P02", f"in_ takes a list of values, not {type(value).__name__}")
         items = list(itertools.islice(value, _MAX_IN + 1))
@@ -275,10 +415,9 @@ def _members(kind: Codec) -> Callable[[Any], Stored]:
             raise error("54000", f"more than {_MAX_IN} values in one list", status=400)
         if None in items:
             raise error("22004", "None in a list matches nothing in SQL", hint='add an or_ with (column, "is", None)')
-        travel = kind.in_json or _same
-        return values.json_text([travel(kind.compare(item)) for item in items])
+        return values.json_text([(travel or _same)(encode(item)) for item in items])
 
-    return encode
+    return encode_all
 
 
 # --- statements written by hand: db.sql ---
@@ -374,7 +513,7 @@ class Raw:
             self._columns = names, Compiled("", (), self._outputs(names, schema), reads=True)
         return self._columns[1].decode(rows)
 
-    def _outputs(self, names: tuple[str, ...], schema: Schema) -> list[tuple[str, Column | None]]:
+    def _outputs(self, names: tuple[str, ...], schema: Schema) -> list[Read]:
         if len(set(names)) != len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise error("42701", f'two columns of the answer are named "{twice}"', hint="give one an alias with AS")
@@ -382,9 +521,9 @@ class Raw:
             from ..schema import parse_type
 
             types = [parse_type(declared) for _, declared in self._types]
-            return [(name, Column("sql", name, t) if t else None) for name, t in zip(names, types, strict=True)]
+            return [read(name, Column("sql", name, t) if t else None) for name, t in zip(names, types, strict=True)]
         table = schema.tables.get(self._target) if self._target else None
-        return [(name, table.columns.get(name) if table else None) for name in names]
+        return [read(name, table.columns.get(name) if table else None) for name in names]
 
 
 def _first_word(text: str) -> str:
