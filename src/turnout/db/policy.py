@@ -447,6 +447,11 @@ class Guard:
         """It lets every row pass."""
         return isinstance(self.node, All) and self.node.kind == "and" and not self.node.items
 
+    @property
+    def closed(self) -> bool:
+        """It lets no row pass: there is no policy."""
+        return isinstance(self.node, All) and self.node.kind == "or" and not self.node.items
+
 
 def guard(
     table: Table, schema: Schema, role: str, command: Command, part: Literal["using", "check"] = "using"

@@ -82,6 +82,8 @@ def protect(entry: Compiled, plan: InsertPlan | UpdatePlan, schema: Schema, role
     sees = [ask("select")] if reads else []
     if isinstance(plan, UpdatePlan):
         return Protected(entry, table, _check(table, [ask("update", "check"), *sees]))
+    if ask("insert", "check").closed:
+        raise _denied(table)  # before a unique violation could tell what is there
     if plan.conflict is None or plan.ignore:
         return Protected(entry, table, _check(table, [ask("insert", "check"), *sees]))
     # An upsert looks for the row that is in the way, so it may only write what it may see.
