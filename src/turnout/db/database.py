@@ -7,39 +7,40 @@ so that reading the code shows what is inside it.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 from collections.abc import Iterable
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, LiteralString
+from typing import TYPE_CHECKING, Any, Literal, LiteralString
 
 from ..errors import ConfigError, DbError
 from .build import PENDING, From, Query, Row, Rows, Shape
 from .errors import error
+from .scope import Scope
 from .sql.sqlite import release, rollback_to, savepoint
 
 if TYPE_CHECKING:
+    from .exec.postgres import Address, PostgresEngine
     from .exec.sqlite import SqliteEngine
 
+Isolation = Literal["read committed", "repeatable read", "serializable"]
 SERVER_OWNED = ("id", "user_id", "owner_id", "role", "is_admin", "created_at", "updated_at")
 _opening = threading.Lock()
 _held: ContextVar[Transaction | None] = ContextVar("turnout_db_transaction", default=None)
 
 
-def parse_place(place: str | Path) -> Path | None:
-    """The file that a DATABASE_URL or path names, made absolute; None means in memory.
+def parse_place(place: str | Path) -> Path | Address | None:
+    """The file that a DATABASE_URL or path names, made absolute, or a PostgreSQL's address; None means in memory.
 
     ``sqlite:///data/app.db`` is relative to the working directory, ``sqlite:////srv/app.db`` is not.
     """
     text = os.fspath(place)
     if text.startswith(("postgres://", "postgresql://")):
-        raise ConfigError(
-            "PostgreSQL comes with a later release; this one runs on SQLite",
-            cure="set DATABASE_URL=sqlite:///data/app.db, or leave it out",
-        )
+        from .exec.postgres import Address
+
+        return Address.of(text)
     if text in (":memory:", "sqlite://:memory:", "sqlite:///:memory:", "sqlite://"):
         return None
     if text.startswith("sqlite://"):
@@ -49,7 +50,10 @@ def parse_place(place: str | Path) -> Path | None:
             )
         text = text.removeprefix("sqlite:///")
     elif "://" in text:
-        raise ConfigError(f"DATABASE_URL has the unknown scheme {text.split('://')[0]!r}", cure="sqlite:///data/app.db")
+        raise ConfigError(
+            f"DATABASE_URL has the unknown scheme {text.split('://')[0]!r}",
+            cure="sqlite:///data/app.db, or postgresql://user:password@host:5432/name",
+        )
     if not text:
         raise ConfigError("DATABASE_URL is empty", cure="sqlite:///data/app.db")
     return Path(text).absolute()
@@ -78,86 +82,115 @@ class _Queries:
 
 
 class Database(_Queries):
-    """A database: ``Database("data/app.db")``, or ``Database(":memory:")`` in tests.
+    """A database: ``Database("data/app.db")``, ``Database("postgresql://…")``, ``Database(":memory:")`` in tests.
 
     Args:
         place: A path or a DATABASE_URL; None to be told later, by :meth:`configure`.
-        durable: A write is on the disk before it is acknowledged, and survives a power cut.
+        durable: On SQLite, a write is on the disk before it is acknowledged, and survives a power cut.
         server_owned: Columns that a raw request body may not set.
     """
 
-    __slots__ = ("__weakref__", "_durable", "_engine", "_path", "_placed", "server_owned")
+    __slots__ = ("__weakref__", "_durable", "_engine", "_place", "_placed", "server_owned")
 
     def __init__(
         self, place: str | Path | None = None, *, durable: bool = False, server_owned: Iterable[str] = SERVER_OWNED
     ) -> None:
-        self._engine: SqliteEngine | None = None
+        self._engine: SqliteEngine | PostgresEngine | None = None
         self._placed = False
-        self._path: Path | None = None
+        self._place: Path | Address | None = None
         self._durable, self.server_owned = durable, frozenset(server_owned)
         if place is not None:
             self.configure(place, durable=durable, server_owned=server_owned)
 
     def __repr__(self) -> str:
-        where = (self._path or ":memory:") if self._placed else "not configured"
-        return f"<Database {where}>"
+        return f"<Database {self.place if self._placed else 'not configured'}>"
 
     @property
     def path(self) -> Path | None:
-        """The file, or None for a database in memory."""
-        return self._path
+        """The file, or None for a database in memory and for a PostgreSQL."""
+        return self._place if isinstance(self._place, Path) else None
+
+    @property
+    def dialect(self) -> Literal["sqlite", "postgres"]:
+        """Which engine it is."""
+        return "sqlite" if self._place is None or isinstance(self._place, Path) else "postgres"
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people: without user and password."""
+        return str(self._place or ":memory:")
 
     def configure(
         self, place: str | Path, *, durable: bool = False, server_owned: Iterable[str] = SERVER_OWNED
     ) -> None:
         """Say where the database is; connections to another place are closed."""
-        path = parse_place(place)
+        found = parse_place(place)
         self.server_owned = frozenset(server_owned)
-        if self._placed and (path, durable) == (self._path, self._durable):
+        if self._placed and (found, durable) == (self._place, self._durable):
             return
         self._shut()
-        self._placed, self._path, self._durable = True, path, durable
+        self._placed, self._place, self._durable = True, found, durable
 
     @property
-    def engine(self) -> SqliteEngine:
+    def engine(self) -> SqliteEngine | PostgresEngine:
         """The engine, opened on first use."""
         return self._engine or self._open()
 
-    def _open(self) -> SqliteEngine:
+    def _open(self) -> SqliteEngine | PostgresEngine:
         if not self._placed:
             raise ConfigError(
                 "the database is not configured",
                 cure='run inside a project (turnout dev), or call turnout.db.configure("data/app.db", durable=True)',
             )
-        from .exec.sqlite import SqliteEngine
-
         with _opening:
             if self._engine is None:
-                self._engine = SqliteEngine(self._path, durable=self._durable)
+                self._engine = self._make()
             return self._engine
 
-    def now(self, shape: Shape, values: tuple[Any, ...]) -> Any:
-        """For Query: the answer of a quick read, or PENDING."""
-        return (self._engine or self._open()).now(shape, values)
+    def _make(self) -> SqliteEngine | PostgresEngine:
+        if self._place is None or isinstance(self._place, Path):
+            from .exec.sqlite import SqliteEngine
 
-    async def later(self, shape: Shape, values: tuple[Any, ...]) -> Any:
+            return SqliteEngine(self._place, durable=self._durable)
+        from .exec.postgres import PostgresEngine
+
+        return PostgresEngine(self._place)
+
+    def now(self, shape: Shape, values: tuple[Any, ...], scope: Scope | None = None) -> Any:
+        """For Query: the answer of a quick read, or PENDING."""
+        return (self._engine or self._open()).now(shape, values, scope)
+
+    async def later(self, shape: Shape, values: tuple[Any, ...], scope: Scope | None = None) -> Any:
         """For Query: the answer of everything else."""
         engine = self.engine
-        if shape[0][0] != "select" or self._path is None:
+        if _held.get() is not None and engine.waits(shape):
             self._refuse_inside(engine)
-        return await engine.later(shape, values)
+        return await engine.later(shape, values, None, scope)
 
-    def transaction(self) -> Transaction:
+    def scoped(self, scope: Scope) -> Scoped:
+        """The same database for *scope*: its row policies hold for every query made from it."""
+        return Scoped(self, scope)
+
+    def transaction(self, *, isolation: Isolation | None = None, readonly: bool = False) -> Transaction:
         """``async with db.transaction() as tx``: all of it happens, or nothing.
 
         Any exception rolls back, cancellation included; a value returned from inside commits.
-        """
-        return Transaction(self)
 
-    def _refuse_inside(self, engine: SqliteEngine) -> None:
+        Args:
+            isolation: What PostgreSQL calls so; SQLite's is always serializable, which is the strictest.
+            readonly: A write in it is refused with 25006.
+        """
+        return Transaction(self, isolation=isolation, readonly=readonly)
+
+    async def ready(self) -> bool:
+        """Whether the database answers; raises DbError if it does not."""
+        return await self.engine.ready()
+
+    def _refuse_inside(self, engine: SqliteEngine | PostgresEngine) -> None:
         held = _held.get()
         if held is not None and held.holds(engine):
-            # It would wait for a lock that only the end of the waiting task can open.
+            # On SQLite it would wait for a lock that only the end of the waiting task can open; on
+            # PostgreSQL it would not be undone with the transaction, which is not what is meant.
             raise error(
                 "25001", "this task holds a transaction, which db would wait for in vain",
                 hint="inside the block use tx: tx.from_(…), tx.sql(…), tx.transaction()", status=500,
@@ -167,7 +200,7 @@ class Database(_Queries):
         """Finish the writes under way and close every connection; the next query opens them again."""
         engine, self._engine = self._engine, None
         if engine is not None:
-            await asyncio.to_thread(engine.close)
+            await engine.shut()
 
     def _shut(self) -> None:
         engine, self._engine = self._engine, None
@@ -175,15 +208,48 @@ class Database(_Queries):
             engine.close()
 
 
+class Scoped(_Queries):
+    """A database as one user may see it; made by :meth:`Database.scoped`.
+
+    ``service_role`` is held back by no policy, and may use sql() too.
+    """
+
+    __slots__ = ("_database", "scope", "server_owned")
+
+    def __init__(self, database: Database, scope: Scope) -> None:
+        self._database, self.scope, self.server_owned = database, scope, database.server_owned
+
+    def __repr__(self) -> str:
+        return f"<Scoped {self._database!r} {self.scope.role}>"  # without claims, which are personal
+
+    def now(self, shape: Shape, values: tuple[Any, ...]) -> Any:
+        """For Query: the answer of a quick read, or PENDING."""
+        return self._database.now(shape, values, self.scope)
+
+    async def later(self, shape: Shape, values: tuple[Any, ...]) -> Any:
+        """For Query: the answer of everything else."""
+        return await self._database.later(shape, values, self.scope)
+
+
 class Transaction(_Queries):
     """A transaction, or a savepoint within one; made by ``transaction()`` and used with ``async with``."""
 
-    __slots__ = ("_before", "_database", "_depth", "_engine", "_failed", "_open", "_parent", "server_owned")
+    __slots__ = (
+        "_before", "_database", "_depth", "_engine", "_failed", "_isolation", "_open", "_parent", "_readonly",
+        "server_owned",
+    )  # fmt: skip
 
-    def __init__(self, database: Database, parent: Transaction | None = None) -> None:
-        self._database, self._parent = database, parent
+    def __init__(
+        self,
+        database: Database,
+        parent: Transaction | None = None,
+        *,
+        isolation: Isolation | None = None,
+        readonly: bool = False,
+    ) -> None:
+        self._database, self._parent, self._isolation, self._readonly = database, parent, isolation, readonly
         self._depth: int = 0 if parent is None else parent._depth + 1
-        self._engine: SqliteEngine | None = None
+        self._engine: SqliteEngine | PostgresEngine | None = None
         self._failed = self._open = False
         self._before: Transaction | None = None
         self.server_owned = database.server_owned
@@ -192,7 +258,7 @@ class Transaction(_Queries):
     def _root(self) -> Transaction:
         return self if self._parent is None else self._parent._root
 
-    def holds(self, engine: SqliteEngine) -> bool:
+    def holds(self, engine: SqliteEngine | PostgresEngine) -> bool:
         """Whether this transaction is open on *engine*."""
         return self._open and self._engine is engine
 
@@ -202,7 +268,7 @@ class Transaction(_Queries):
         engine = self._database.engine
         if self._parent is None:
             self._database._refuse_inside(engine)
-            await engine.begin(self)
+            await engine.begin(self, self._isolation, self._readonly)
         else:
             self._parent._usable()
             await engine.execute(self._root, savepoint(self._depth))
@@ -234,7 +300,7 @@ class Transaction(_Queries):
                 hint="let the error leave the block, or try the statement inside tx.transaction()", status=500,
             )  # fmt: skip
 
-    def _usable(self) -> SqliteEngine:
+    def _usable(self) -> SqliteEngine | PostgresEngine:
         if not self._open or self._engine is None:
             raise error("25P01", "the transaction is over, or has not begun", status=500)
         if self._failed:
