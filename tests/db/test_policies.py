@@ -365,7 +365,7 @@ def test_and_or_and_not_are_refused_since_they_would_drop_a_condition() -> None:
     with pytest.raises(TypeError, match="&"):
         (col("a") == 1) and (col("b") == 2)
     with pytest.raises(TypeError, match="~"):
-        not (col("a") == 1)
+        not (col("a") == 1)  # noqa: SIM201
 
 
 def test_a_scope_is_of_a_role_with_a_name() -> None:

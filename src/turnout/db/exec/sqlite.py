@@ -522,10 +522,10 @@ def _mutate(connection: Any, steps: list[tuple[Any, Any]], one: bool) -> Any:
     for entry, params in steps:
         if entry.__class__ is Protected:
             raw = run(connection, entry, params)
-            if entry.entry.returns:
-                rows += entry.entry.decode(raw)
-            else:
-                count += len(raw)
+            count += 0 if entry.returns else len(raw)
+            rows += entry.entry.decode(raw) if entry.returns else ()
+            if len(rows) > MAX_ROWS:
+                raise _too_many()
             continue
         cursor = connection.execute(entry.sql, params)
         if not entry.returns:

@@ -17,7 +17,7 @@ from ..plan import InsertPlan, UpdatePlan
 from ..policy import Command, Guard, guard
 from ..schema import Column, Schema, Table
 from .policies import Binder, guard_sql
-from .sqlite import Compiled
+from .rows import Compiled
 from .values import Stored, codec
 
 
@@ -45,7 +45,7 @@ class Protected:
             the check of a row that was not there before.
     """
 
-    __slots__ = ("check", "entry", "one", "reads", "sql", "table", "upsert", "width")
+    __slots__ = ("check", "entry", "most", "one", "reads", "returns", "sql", "table", "upsert", "width")
 
     def __init__(
         self,
@@ -55,7 +55,8 @@ class Protected:
         upsert: tuple[Statement | None, Statement] | None = None,
     ) -> None:
         self.entry, self.table, self.check, self.upsert = entry, table, check, upsert
-        self.reads, self.one, self.width = False, entry.one, len(entry.names)
+        self.reads, self.returns, self.one, self.most = False, entry.returns, entry.one, entry.most
+        self.width = len(entry.names)
         verb, rest = entry.sql.split(" ", 1)
         keys = ", ".join(f"{table.quoted}.{key}" for key in _keys(table))
         # "or abort": a table made with "on conflict replace" would remove a hidden row.
