@@ -178,27 +178,29 @@ STREAMS: dict[str, bytes] = {
 }
 
 
+LAST = get("/end", "Connection: close")
+
+
 async def everything(client: Client, *pieces: bytes) -> list[tuple[int, str | None, Any]]:
-    """Status, Connection and what was described, of all answers; interim ones left out."""
-    for piece in pieces:
+    """Status, Connection and what was described, of all answers up to the close; interim ones left out."""
+    for piece in (*pieces, LAST):
         try:
             client.sock.send(piece)
         except OSError:  # closed: what comes behind the last request is not read
             break
         for _ in range(3):
             await asyncio.sleep(0)
+    await client.end()
     answers = []
-    while True:
-        try:
-            async with asyncio.timeout(0.02):
-                answer = await client.answer()
-        except (TimeoutError, AssertionError):
-            return answers
+    while client.seen:
+        answer = await client.answer()
         if answer.status != 100:
             body = json.loads(answer.body) if answer.body else None
             if isinstance(body, dict):
                 body.pop("instance", None)
             answers.append((answer.status, answer["connection"], body))
+    assert answers[-1][1] == "close"
+    return answers
 
 
 @pytest.mark.parametrize("name", STREAMS)

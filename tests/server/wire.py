@@ -179,7 +179,7 @@ class Door:
     def __init__(self, app: App, serving: Serving, port: int) -> None:
         self.app, self.serving, self.port = app, serving, port
         self.ahead_s = 0.0
-        self._clients: list[Client] = []
+        self.clients: list[Client] = []
 
     async def connect(self, *, receive_buffer: int | None = None) -> Client:
         """A new connection; with a small buffer it is a client that can be made to read slowly."""
@@ -191,7 +191,7 @@ class Door:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.port))
         client = Client(sock)
-        self._clients.append(client)
+        self.clients.append(client)
         name = sock.getsockname()
         await until(lambda: any(each.transport.get_extra_info("peername") == name for each in self.serving.connections))
         return client
@@ -219,7 +219,7 @@ class Door:
 
     async def all_quiet(self) -> None:
         """Wait until every connection is gone and nothing is left of any request."""
-        for client in self._clients:
+        for client in self.clients:
             client.close()
         await until(lambda: not self.serving.connections)
         await until(lambda: not self.serving.in_flight)
@@ -262,6 +262,8 @@ async def serve(
     finally:
         server.close()
         serving.cancel_all()
+        for client in door.clients:
+            client.close()
 
 
 async def until(true: Callable[[], Any]) -> None:
