@@ -64,7 +64,7 @@ else:
         def __init__(self, coro: Coroutine[Any, Any, Any]) -> None:
             self._coro = coro
             self._fresh = True  # the task has not taken a step of its own yet
-            self.ended: BaseException | None = None  # how the first step did, if it was the only one
+            self.ended: BaseException | None = None  # how the first step did, if it was the last: so does the task
             self.waiting: Any = None  # the future that the first step waits for
 
         def send(self, value: Any) -> Any:
@@ -113,16 +113,17 @@ else:
         _enter_task(loop, task)
         try:
             waiting = context.run(coro.send, None)
+        except StopIteration as done:
+            if _bare_of(task) is None:
+                task.tail.ended = done
+            result: T = done.value
+            return result
         except BaseException as exc:
             if _bare_of(task) is None:
-                # Somebody has looked: the task ends as its coroutine did, only that
-                # what ends a process is not raised a second time.
+                # What ends a process is not raised a second time.
                 ends = isinstance(exc, (Exception, asyncio.CancelledError))
                 task.tail.ended = exc if ends else asyncio.CancelledError()
                 task.add_done_callback(_retrieve)
-            if isinstance(exc, StopIteration):
-                result: T = exc.value
-                return result
             raise
         finally:
             _leave_task(loop, task)

@@ -292,6 +292,7 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._writable = False
+        self._known = None
         self._stalled_since = self.serving.now
         self._stalled_size = self.transport.get_write_buffer_size()
         self.update_reading()
@@ -333,8 +334,6 @@ class Connection(asyncio.Protocol):
         parser stands between two messages and need not know. False: nothing was done.
         """
         known = cast(_Known, self._known)
-        if self._waiting or not self._writable or self._head_bytes:
-            return False  # not its turn, or blank lines before it
         line, _, rest = data.partition(b"\r\n")
         block = known.block
         if len(rest) != len(block) + known.length or not rest.startswith(block):
@@ -366,6 +365,8 @@ class Connection(asyncio.Protocol):
         """Remember the header block of a request that was all of *data*."""
         if not coming.keep_alive or coming.length is None or coming.expects or coming.request is None:
             return
+        if self._waiting or not self._writable:
+            return  # a request that is known is begun at once, so it may not overtake any
         line, _, rest = data.partition(b"\r\n")
         end = rest.find(b"\r\n\r\n") + 4
         if line and 4 <= end <= _KNOWN_BLOCK and end + coming.length == len(rest):
@@ -439,10 +440,10 @@ class Connection(asyncio.Protocol):
                 cause = exc.__context__
                 logger.error("the server failed in a parser callback: %r", cause, exc_info=cause)
             return bad or HTTPError(500)
-        if isinstance(exc, httptools.HttpParserInvalidMethodError) and self._ended is None:
-            # With another request before it in these bytes, nobody knows where its method begins.
-            if _begins_with_token(self._head_start):
-                return guard.unknown_method()
+        # With another request before it in these bytes, nobody knows where its method begins.
+        begins_here = isinstance(exc, httptools.HttpParserInvalidMethodError) and self._ended is None
+        if begins_here and _begins_with_token(self._head_start):
+            return guard.unknown_method()
         return HTTPError(400, "The request is not well-formed HTTP/1.1", code="malformed_request")
 
     def _over_limit(self) -> HTTPError:
@@ -725,7 +726,8 @@ class Connection(asyncio.Protocol):
     def _finished(self, coming: _Incoming, status: int) -> None:
         """The answer is written: log it, and end the connection if it was the last."""
         self._release(coming)
-        self._note(coming, status)
+        if self.serving.access is not None:
+            self._note(coming, status)
         if self.gone:
             return
         if not coming.complete:
