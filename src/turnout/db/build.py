@@ -9,6 +9,7 @@ changes: every method gives a new one, so a base may be shared. It holds two tup
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Awaitable, Generator, Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast, overload
 
@@ -17,7 +18,7 @@ import msgspec
 from ..errors import DbError, ValidationFailed
 from . import ast
 from .errors import error
-from .parse import SHORT, parse_logic, parse_path, parse_select
+from .parse import SHORT, Parts, nest, parse_key, parse_logic, parse_path, parse_place, parse_select
 
 T = TypeVar("T")
 M = TypeVar("M")
@@ -28,7 +29,8 @@ Condition = str | tuple[str, str, Any]
 
 PENDING: Final = object()  # what Door.now gives when the answer needs waiting for
 _FILTERS = frozenset(ast.OPS - {"is"})
-_ORDERED = ("order", "limit", "range")
+_CALL = re.compile(r"([a-z_]+)(?:\(([A-Za-z0-9_]{1,63})\))?")
+_SEARCHES = {None: "fts", "plain": "plfts", "phrase": "phfts", "websearch": "wfts", "web_search": "wfts"}
 
 
 class Rows(list[T]):
@@ -64,14 +66,14 @@ class From:
     def __init__(self, door: Door, table: str) -> None:
         self._door, self._table = door, table
 
-    def select(
-        self, columns: str = "*", *, count: Literal["exact"] | None = None, head: bool = False
-    ) -> Query[Rows[Row]]:
+    def select(self, columns: str = "*", *, count: ast.Count | None = None, head: bool = False) -> Query[Rows[Row]]:
         """Read rows.
 
         Args:
-            columns: ``"id, name:title"``; ``alias:column`` renames.
-            count: ``"exact"`` also counts every row that matches, whatever the limit.
+            columns: ``"id, name:title, author:users(name), comments(count)"``: columns, ``alias:column``,
+                ``column::type``, ``data->key->>key``, ``column.sum()``, ``count()``, related tables.
+            count: ``"exact"`` also counts every row that matches, whatever the limit. ``"planned"`` and
+                ``"estimated"`` may be less exact where that is quicker.
             head: Only count.
         """
         return Query(self._door, (("select", self._table, columns, count, head),), ())
@@ -148,6 +150,9 @@ class Query(Generic[R]):
             value = _listed(value)
         return Query(self._door, (*self._shape, (op, column)), (*self._values, value), self._model)
 
+    def _list(self, op: str, quantifier: ast.Quantifier, column: str, values: Iterable[Any]) -> Query[R]:
+        return self._add(("filter", op, column, quantifier, None), _some(op, values))
+
     # --- filters: all of them must hold ---
 
     def eq(self, column: str, value: Any) -> Query[R]:
@@ -182,6 +187,22 @@ class Query(Generic[R]):
         """As :meth:`like`, whatever the case, in every alphabet."""
         return self._compare("ilike", column, pattern)
 
+    def like_all_of(self, column: str, patterns: Iterable[str]) -> Query[R]:
+        """*column* matches every one of *patterns*."""
+        return self._list("like", "all", column, patterns)
+
+    def like_any_of(self, column: str, patterns: Iterable[str]) -> Query[R]:
+        """*column* matches at least one of *patterns*."""
+        return self._list("like", "any", column, patterns)
+
+    def ilike_all_of(self, column: str, patterns: Iterable[str]) -> Query[R]:
+        """As :meth:`like_all_of`, whatever the case."""
+        return self._list("ilike", "all", column, patterns)
+
+    def ilike_any_of(self, column: str, patterns: Iterable[str]) -> Query[R]:
+        """As :meth:`like_any_of`, whatever the case."""
+        return self._list("ilike", "any", column, patterns)
+
     def is_(
         self, column: str, value: Literal["null", "not_null", "true", "false", "unknown"] | bool | None
     ) -> Query[R]:
@@ -208,9 +229,25 @@ class Query(Generic[R]):
         """The array *column* and *value* have something in common."""
         return self._compare("overlaps", column, value)
 
-    def text_search(self, column: str, query: str) -> Query[R]:
-        """Full-text search: PostgreSQL only, so here it raises."""
-        raise error("PGRST127", "text_search is not supported on SQLite", hint="ilike finds plain text")
+    def text_search(
+        self,
+        column: str,
+        query: str,
+        *,
+        type: Literal["plain", "phrase", "websearch"] | None = None,
+        config: str | None = None,
+    ) -> Query[R]:
+        """Full-text search; on SQLite it is refused.
+
+        Args:
+            column: Text or tsvector.
+            query: ``to_tsquery``'s words and signs, ``"cat & !dog"``, or what *type* says.
+            type: ``"plain"`` words, all of them; a ``"phrase"``; what people type into a ``"websearch"``.
+            config: The language, such as ``"english"``.
+        """
+        if type not in _SEARCHES or not (config is None or _CALL.fullmatch(f"fts({config})")):
+            raise error("PGRST100", "text_search takes a type of plain, phrase or websearch, and a config of one word")
+        return self._add(("filter", _SEARCHES[type], column, None, config), query)
 
     def match(self, query: Mapping[str, Any]) -> Query[R]:
         """Every column named equals its value."""
@@ -220,44 +257,74 @@ class Query(Generic[R]):
         return found
 
     def filter(self, column: str, op: str, value: Any) -> Query[R]:
-        """A filter whose operator comes by name, ``filter("age", "gte", 18)``; ``not.gte`` negates."""
+        """A filter whose operator comes by name, ``filter("age", "gte", 18)``; ``not.gte`` negates, and
+        ``like(any)`` takes a list."""
         if op.startswith("not."):
             return self.not_(column, op[4:], value)
-        op = _operator(op)
-        return self._add(("is", column, _word(value))) if op == "is" else self._compare(op, column, value)
+        op, quantifier, config = _operator(op)
+        if op == "is":
+            return self._add(("is", column, _word(value)))
+        if quantifier is not None:
+            value = _some(op, value)
+        elif config is None:
+            return self._compare(op, column, value)
+        return self._add(("filter", op, column, quantifier, config), value)
 
     def not_(self, column: str, op: str, value: Any) -> Query[R]:
         """The opposite of a filter: ``not_("status", "eq", "draft")``."""
-        logic, values = _conditions("and", ((column, op, value),), len(self._values), negated=True)
-        return self._add(("logic", logic, len(values)), *values)
+        relations, path = parse_place(column)
+        logic, values = _conditions("and", ((path, op, value),), len(self._values), negated=True)
+        return self._add(("logic", logic, len(values), relations), *values)
 
-    def or_(self, *conditions: Condition) -> Query[R]:
+    def or_(self, *conditions: Condition, reference_table: str | None = None) -> Query[R]:
         """At least one condition holds: ``or_(("views", "gt", 9), ("pinned", "is", True))``.
 
         A condition may also be text in PostgREST's grammar, ``"views.gt.9,pinned.is.true"``. Never
         build that text from input: a comma in it would begin another condition. A tuple cannot.
+
+        Args:
+            conditions: What may hold.
+            reference_table: The embedded relation that the conditions are about.
         """
         logic, values = _conditions("or", conditions, len(self._values))
-        return self._add(("logic", logic, len(values)), *values)
+        return self._add(("logic", logic, len(values), _relations(reference_table)), *values)
 
     # --- the rest ---
 
-    def order(self, column: str, *, desc: bool = False, nulls: Literal["first", "last"] | None = None) -> Query[R]:
-        """Sort by *column*, after any earlier order; NULLs come last, or first when falling."""
+    def order(
+        self,
+        column: str,
+        *,
+        desc: bool = False,
+        nulls: Literal["first", "last"] | None = None,
+        foreign_table: str | None = None,
+    ) -> Query[R]:
+        """Sort by *column*, after any earlier order; NULLs come last, or first when falling.
+
+        Args:
+            column: A column, or ``author(name)``: one of an embedded relation that has one row.
+            desc: Falling.
+            nulls: Where NULLs go after all.
+            foreign_table: Sort the rows of this embedded relation, not those of the query.
+        """
         if nulls not in (None, "first", "last"):
             raise error("PGRST100", f'nulls is "first" or "last", not {nulls!r}')
-        return self._add(("order", column, bool(desc), nulls))
+        return self._add(("order", column, bool(desc), nulls, foreign_table))
 
-    def limit(self, count: int) -> Query[R]:
-        """At most *count* rows."""
-        return self._add(("limit",), _whole(count, "limit"))
+    def limit(self, count: int, *, foreign_table: str | None = None) -> Query[R]:
+        """At most *count* rows, or rows of an embedded relation in each."""
+        return self._add(("limit", foreign_table), _whole(count, "limit"))
 
-    def range(self, start: int, end: int) -> Query[R]:
+    def range(self, start: int, end: int, *, foreign_table: str | None = None) -> Query[R]:
         """Rows *start* to *end*, counted from 0, both included."""
         first, last = _whole(start, "range"), _whole(end, "range", -1)
         if last < first - 1:
             raise error("PGRST103", f"the range {start} to {end} ends before it begins")
-        return self._add(("range",), last - first + 1, first)
+        return self._add(("range", foreign_table), last - first + 1, first)
+
+    def max_affected(self, count: int) -> Query[R]:
+        """Undo the update or delete, with PGRST124, if it touches more than *count* rows."""
+        return self._add(("most",), _whole(count, "max_affected"))
 
     def select(self, columns: str = "*") -> Query[Rows[Row]]:
         """After a mutation: give back the rows that it touched."""
@@ -310,15 +377,45 @@ def _word(value: Any) -> str:
     return word
 
 
-def _operator(op: str) -> str:
+def _some(op: str, values: Any) -> Any:
+    found = _listed(values)
+    if not isinstance(found, tuple) or not found:
+        # What "all of nothing" is of a NULL column, engines do not agree on.
+        raise error("22P02", f"{op} of a list takes a list of at least one value")
+    return found
+
+
+def _relations(name: str | None) -> tuple[str, ...]:
+    """The path of an embedded relation, ``comments.author``."""
+    if name is None:
+        return ()
+    before, path = parse_place(name)
+    if path.steps:
+        raise error("PGRST100", f"{name[:63]!r} is not the name of an embedded relation")
+    return (*before, path.column)
+
+
+def _operator(text: str) -> tuple[str, ast.Quantifier | None, str | None]:
+    """An operator's name, whether it is of any or all of a list, and the configuration of a text search."""
+    found = _CALL.fullmatch(text)
+    op, inside = (found[1], found[2]) if found else (text, None)
     op = SHORT.get(op, "is" if op == "is_" else "in" if op == "in_" else op)
-    if op not in ast.OPS:
-        raise error("PGRST100", f"unknown operator {op[:40]!r}", hint=f"one of {', '.join(sorted(ast.OPS))}")
-    return op
+    if op in ast.OPS:
+        if inside is None:
+            return op, None, None
+        if op in ast.QUANTIFIED and inside in ("any", "all"):
+            return op, cast("ast.Quantifier", inside), None
+        if op in ast.TEXT_SEARCH:
+            return op, None, inside
+    raise error("PGRST100", f"unknown operator {text[:40]!r}", hint=f"one of {', '.join(sorted(ast.OPS))}")
 
 
 def _conditions(
-    kind: Literal["and", "or"], conditions: Sequence[Condition], first: int, *, negated: bool = False
+    kind: Literal["and", "or"],
+    conditions: Sequence[str | tuple[str | ast.Path, str, Any]],
+    first: int,
+    *,
+    negated: bool = False,
 ) -> tuple[ast.Logic, tuple[Any, ...]]:
     items: list[ast.Cond | ast.Logic] = []
     values: list[Any] = []
@@ -330,17 +427,19 @@ def _conditions(
             continue
         column, word, value = condition
         flip = word.startswith("not.")
-        op = _operator(word[4:] if flip else word)
-        path = parse_path(column)
+        op, quantifier, config = _operator(word[4:] if flip else word)
+        path = column if isinstance(column, ast.Path) else parse_path(column)
         if op == "is":
             items.append(ast.Cond(path, "is", word=cast("ast.Is", _word(value)), negated=flip))
             continue
         if value is None:
             raise error(
-                "22004", f'("{column}", "{word}", None) would match nothing in SQL', hint='use the operator "is"'
+                "22004", f'("{path.column}", "{word}", None) would match nothing in SQL', hint='use the operator "is"'
             )
-        items.append(ast.Cond(path, cast("ast.Op", op), first + len(values), negated=flip))
-        values.append(_listed(value) if op == "in" else value)
+        items.append(
+            ast.Cond(path, cast("ast.Op", op), first + len(values), negated=flip, quantifier=quantifier, config=config)
+        )
+        values.append(_some(op, value) if quantifier else _listed(value) if op == "in" else value)
     return ast.Logic(kind, tuple(items), negated), tuple(values)
 
 
@@ -413,71 +512,87 @@ def _convert(row: Row, model: Any) -> Any:
 def to_ast(shape: Shape) -> ast.Statement:
     """The statement that *shape* stands for, as a select, update or delete."""
     first, *steps = shape
-    slot = len(first[2]) if first[0] == "update" else 0
-    conditions: list[ast.Cond | ast.Logic] = []
-    order: list[ast.Order] = []
-    slots = {"limit": -1, "offset": -1}
-    for step in steps:
-        match step:
-            case ("limit",):
-                slots["limit"], slot = slot, slot + 1
-            case ("range",):
-                slots["limit"], slots["offset"], slot = slot, slot + 1, slot + 2
-            case ("order", column, desc, nulls):
-                order.append(ast.Order(parse_path(column), desc, nulls))
-            case ("logic", logic, width):
-                conditions.append(logic)
-                slot += width
-            case ("is", column, word):
-                conditions.append(ast.Cond(parse_path(column), "is", word=word))
-            case (op, column) if op in _FILTERS:
-                conditions.append(ast.Cond(parse_path(column), op, slot))
-                slot += 1
-    where = ast.Logic("and", tuple(conditions))
+    parts, most = _parts(steps, len(first[2]) if first[0] == "update" else 0)
+    root = parts[()]
+    where = ast.Logic("and", tuple(root.conditions))
     names = {step[0] for step in steps}
     if first[0] == "select":
-        if "returning" in names or "all" in names:
-            raise error("PGRST100", "a query is selected once, and only update and delete take all_rows()")
+        if not names.isdisjoint(("returning", "all", "most")):
+            raise error("PGRST100", "a query is selected once; only update and delete take all_rows and max_affected")
         _, table, columns, count, head = first
-        if count not in (None, "exact"):
-            raise error("PGRST127", f"count={count!r} is not supported", hint='count="exact"')
-        items = parse_select(columns)
-        return ast.Select(
-            table, items, where, tuple(order), slots["limit"], slots["offset"], count, head, "one" in names
-        )
-    if not conditions and "all" not in names:
+        if count not in (None, "exact", "planned", "estimated"):
+            raise error("PGRST100", f"count={count!r} is not supported", hint='count="exact"')
+        items = nest(parse_select(columns), parts)
+        return ast.Select(table, items, where, tuple(root.order), root.limit, root.offset, count, head, "one" in names)
+    if not root.conditions and "all" not in names:
         raise error(
             "21000", f"{first[0].upper()} requires a WHERE clause",
             hint="add a filter, or .all_rows() if every row is meant", status=400,
         )  # fmt: skip
-    _refuse_order(names, first[0])
-    returning = returning_of(steps)
+    _refuse_order(parts, first[0])
+    returning = _returning(steps, parts)
     if first[0] == "update":
-        return ast.Update(first[1], first[2], where, returning)
-    return ast.Delete(first[1], where, returning)
+        return ast.Update(first[1], first[2], where, returning, most)
+    return ast.Delete(first[1], where, returning, most)
+
+
+def _parts(steps: Sequence[tuple[Any, ...]], slot: int) -> tuple[Parts, int]:
+    """What *steps* ask of each level of the query, and the slot of max_affected; values begin at *slot*."""
+    parts, most = Parts(), -1
+    for step in steps:
+        match step:
+            case ("limit", table):
+                parts[_relations(table)].limit, slot = slot, slot + 1
+            case ("range", table):
+                part = parts[_relations(table)]
+                part.limit, part.offset, slot = slot, slot + 1, slot + 2
+            case ("order", column, desc, nulls, table):
+                path, relation = parse_key(column)
+                parts[_relations(table)].order.append(ast.Order(path, desc, nulls, relation))
+            case ("logic", logic, width, relations):
+                parts[relations].conditions.append(logic)
+                slot += width
+            case ("is", column, word):
+                relations, path = parse_place(column)
+                parts[relations].conditions.append(ast.Cond(path, "is", word=word))
+            case ("most",):
+                most, slot = slot, slot + 1
+            case ("filter", op, column, quantifier, config):
+                relations, path = parse_place(column)
+                cond = ast.Cond(path, op, slot, quantifier=quantifier, config=config)
+                parts[relations].conditions.append(cond)
+                slot += 1
+            case (op, column) if op in _FILTERS:
+                relations, path = parse_place(column)
+                parts[relations].conditions.append(ast.Cond(path, op, slot))
+                slot += 1
+    return parts, most
 
 
 def to_insert(shape: Shape, columns: tuple[str, ...]) -> ast.Insert:
     """The statement for one row of an insert or upsert that names *columns*."""
     (_, table, target, ignore), *steps = shape
-    names = {step[0] for step in steps}
-    if names - {"returning", "one", *_ORDERED}:
+    # An insert's own values are one in its query, and as many as its columns in the statement of one row.
+    parts, most = _parts(steps, len(columns))
+    if parts[()].conditions or most >= 0 or any(step[0] == "all" for step in steps):
         raise error("PGRST100", "an insert takes no filters")
-    _refuse_order(names, "insert")
+    _refuse_order(parts, "insert")
     conflict = None if target is None else ast.Conflict(target, ignore)
-    return ast.Insert(table, columns, conflict, returning_of(steps))
+    return ast.Insert(table, columns, conflict, _returning(steps, parts))
 
 
-def returning_of(steps: Sequence[tuple[Any, ...]]) -> ast.Returning | None:
+def _returning(steps: Sequence[tuple[Any, ...]], parts: Parts) -> ast.Returning | None:
     """What the steps after a mutation ask back; ``.single()`` alone asks for everything."""
     asked = [step[1] for step in steps if step[0] == "returning"]
     if asked:
-        return ast.Returning(parse_select(asked[-1]))
+        return ast.Returning(nest(parse_select(asked[-1]), parts))
+    nest((), parts)  # nothing is embedded, so nothing may be asked of it
     return ast.Returning() if any(step[0] == "one" for step in steps) else None
 
 
-def _refuse_order(names: set[str], verb: str) -> None:
-    if not names.isdisjoint(_ORDERED):
+def _refuse_order(parts: Parts, verb: str) -> None:
+    root = parts[()]
+    if root.order or root.limit >= 0 or root.offset >= 0:
         raise error("PGRST127", f"order, limit and range on {verb} are not supported")
 
 

@@ -357,7 +357,9 @@ class SqliteEngine:
                 return await self.write(lambda connection: self._write_raw(connection, entry, values), owner)
             params = entry.bind(values)
             one = any(step[0] == "one" for step in shape)
-            return await self.write(lambda connection: _mutate(connection, [(entry, params)], one), owner)
+            slot = (entry.entry if entry.__class__ is Protected else entry).most
+            most = values[slot] if slot >= 0 else None
+            return await self.write(lambda connection: _mutate(connection, [(entry, params)], one, most), owner)
         try:
             if owner is None:
                 return await self._slow.run(lambda c, job: self._read_slowly(c, job, entry, values))
@@ -516,7 +518,7 @@ def _only(rows: list[Row]) -> Row | None:
     return rows[0] if rows else None
 
 
-def _mutate(connection: Any, steps: list[tuple[Any, Any]], one: bool) -> Any:
+def _mutate(connection: Any, steps: list[tuple[Any, Any]], one: bool, most: int | None = None) -> Any:
     rows: list[Row] = []
     count = 0
     for entry, params in steps:
@@ -536,6 +538,11 @@ def _mutate(connection: Any, steps: list[tuple[Any, Any]], one: bool) -> Any:
         if len(rows) > MAX_ROWS:
             cursor.close()
             raise _too_many()
+    if most is not None and count + len(rows) > most:
+        raise error(
+            "PGRST124", "Query result exceeds max-affected preference constraint",
+            details=f"The query affects {count + len(rows)} rows",
+        )  # fmt: skip
     if one:
         return _only(rows)
     return Rows(rows, count + len(rows))
