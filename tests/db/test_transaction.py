@@ -44,16 +44,38 @@ async def test_a_return_from_inside_commits(blog):
         assert await names(db) == ["Ada"]
 
 
-async def test_others_see_nothing_before_the_commit(tmp_path):
-    from turnout.db import Database
+async def test_others_see_nothing_before_the_commit(blog):
+    if blog.place == ":memory:":
+        pytest.skip("one connection for everything")
+    async with blog() as db:
+        async with db.transaction() as tx:
+            await tx.from_("users").insert({"name": "Ada"})
+            assert await names(db) == []
+        assert await names(db) == ["Ada"]
 
-    db = Database(tmp_path / "x.db")
-    await db.sql("create table users (id integer primary key, name text)")
-    async with db.transaction() as tx:
-        await tx.from_("users").insert({"name": "Ada"})
-        assert await names(db) == []
-    assert await names(db) == ["Ada"]
-    await db.close()
+
+async def test_a_readonly_transaction_refuses_a_write_and_leaves_no_trace(blog):
+    async with blog() as db:
+        with pytest.raises(DbError) as caught:
+            async with db.transaction(readonly=True) as tx:
+                assert await names(tx) == []
+                await tx.from_("users").insert({"name": "Ada"})
+        assert (caught.value.code, caught.value.status) == ("25006", 500)
+        async with db.transaction(readonly=True, isolation="serializable") as tx:
+            assert await names(tx) == []
+        await db.from_("users").insert({"name": "Bob"})
+        assert await names(db) == ["Bob"]
+
+
+async def test_two_tasks_may_share_a_transaction(blog):
+    async with blog() as db:
+        async with db.transaction() as tx:
+            await asyncio.gather(*(_add(tx, name) for name in "abc"))
+        assert sorted(await names(db)) == ["a", "b", "c"]
+
+
+async def _add(tx, name):
+    await tx.from_("users").insert({"name": name})
 
 
 async def test_a_savepoint_is_undone_alone(blog):
@@ -122,8 +144,8 @@ async def test_a_transaction_cannot_be_used_after_its_end_or_twice(blog):
             await db.transaction().from_("users").select()
 
 
-async def test_other_writers_wait_their_turn(blog):
-    async with blog() as db:
+async def test_other_writers_wait_their_turn(sqlite_blog):
+    async with sqlite_blog() as db:
         order = []
 
         async def other(name):
@@ -147,11 +169,11 @@ async def test_other_writers_wait_their_turn(blog):
         assert await names(db) == ["first", "second", "third", "fourth"]
 
 
-async def test_waiting_for_the_writer_ends_with_an_error(blog, monkeypatch):
+async def test_waiting_for_the_writer_ends_with_an_error(sqlite_blog, monkeypatch):
     from turnout.db.exec import sqlite
 
     monkeypatch.setattr(sqlite, "WRITE_WAIT_S", 0.05)
-    async with blog() as db:
+    async with sqlite_blog() as db:
         inside, leave = asyncio.Event(), asyncio.Event()
 
         async def holder():
@@ -229,8 +251,8 @@ async def test_cancelling_at_every_moment_leaves_all_or_nothing(blog):
         await db.from_("users").insert({"name": "last"})
 
 
-async def test_a_queued_write_that_is_cancelled_never_runs(blog):
-    async with blog() as db:
+async def test_a_queued_write_that_is_cancelled_never_runs(sqlite_blog):
+    async with sqlite_blog() as db:
         async with db.transaction() as tx:
             await tx.from_("users").insert({"name": "Ada"})
             inserting = asyncio.get_running_loop().create_task(_outside(db), context=_empty())

@@ -164,9 +164,20 @@ async def test_what_is_no_row_is_refused(blog, row):
         assert caught.value.code == "PGRST102"
 
 
+TRIGGERS = {
+    "sqlite": ["create trigger stop before delete on users begin select raise(abort, 'kept for the books'); end"],
+    "postgres": [
+        "create function stop() returns trigger language plpgsql"
+        " as $$ begin raise exception 'kept for the books'; end $$",
+        "create trigger stop before delete on users for each row execute function stop()",
+    ],
+}
+
+
 async def test_a_trigger_speaks_through_the_error(blog):
     async with blog() as db:
-        await db.sql("create trigger stop before delete on users begin select raise(abort, 'kept for the books'); end")
+        for statement in TRIGGERS[blog.engine]:
+            await db.sql(statement)
         await db.from_("users").insert({"name": "Ada"})
         with pytest.raises(DbError, match="kept for the books") as caught:
             await db.from_("users").delete().eq("id", 1)
@@ -228,8 +239,8 @@ async def test_the_list_of_server_owned_columns_can_be_set():
     await db.close()
 
 
-async def test_rows_written_by_hand_with_a_wrong_type_are_reported(blog):
-    async with blog() as db:
+async def test_rows_written_by_hand_with_a_wrong_type_are_reported(sqlite_blog):
+    async with sqlite_blog() as db:
         await db.sql("insert into posts (title, views) values ('x', 'not a number')")
         with pytest.raises(DbError, match=r"posts\.views") as caught:
             await db.from_("posts").select()
@@ -238,7 +249,9 @@ async def test_rows_written_by_hand_with_a_wrong_type_are_reported(blog):
 
 async def test_a_generated_column_cannot_be_written(blog):
     async with blog() as db:
-        await db.sql("create table g (id integer primary key, n int, twice int generated always as (n * 2) stored)")
+        await db.sql(
+            blog.translated("create table g (id integer primary key, n int, twice int generated always as (n * 2) stored)")
+        )
         with pytest.raises(DbError) as caught:
             await db.from_("g").insert({"n": 1, "twice": 3})
         assert caught.value.code == "428C9"
@@ -250,5 +263,6 @@ async def test_a_view_is_read_with_its_types_and_not_written(blog):
         await db.sql("create view shown as select id, title, published from posts")
         await db.from_("posts").insert({"title": "x", "published": True})
         assert await db.from_("shown").select().eq("published", "true") == [{"id": 1, "title": "x", "published": True}]
-        with pytest.raises(DbError):
-            await db.from_("shown").insert({"title": "y"})
+        if blog.engine == "sqlite":  # PostgreSQL writes through a view of one table
+            with pytest.raises(DbError):
+                await db.from_("shown").insert({"title": "y"})

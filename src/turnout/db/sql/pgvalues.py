@@ -46,6 +46,15 @@ def _wired(value: Any) -> str:
     return clean_text(value) if isinstance(value, str) else _text(Type("text"), value)
 
 
+def any_text(value: Any) -> str | None:
+    """*value* for a place that takes text, whatever it is."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return "\\x" + bytes(value).hex()
+    if value is None or isinstance(value, (str, int, float, Decimal, dt.date, dt.time, dt.timedelta, uuid.UUID, Enum)):
+        return writer(Type("text"))(value)
+    return json_text(value)
+
+
 def _nullable(write: Callable[[Any], str]) -> Write:
     return lambda value: None if value is None else write(value)
 
@@ -86,7 +95,7 @@ def _text(type_: Type, value: Any) -> str:
         return clean_text(str(value))
     if isinstance(value, (dt.date, dt.time)):
         return value.isoformat()
-    if isinstance(value, dt.timedelta) and type_.name == "interval":
+    if isinstance(value, dt.timedelta) and type_.name in ("interval", "text"):
         return f"{value.days} days {value.seconds} seconds {value.microseconds} microseconds"
     if isinstance(value, uuid.UUID):
         return str(value)

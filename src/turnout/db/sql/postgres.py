@@ -30,7 +30,7 @@ from ..plan import (
 )  # fmt: skip
 from ..policy import Guard
 from ..schema import Column, Table, Type, quote
-from .pgvalues import Write, members, numeric, pattern, patterns, row_text, writer
+from .pgvalues import Write, any_text, members, numeric, pattern, patterns, row_text, writer
 
 Encode = Callable[[Any], Any]
 Fix = Callable[[Any], Any]
@@ -577,7 +577,7 @@ class Raw:
     def learn(self, types: list[Type], returns: bool) -> None:
         """Take the type of each value, in the order of ``names``, and whether rows come back."""
         self.sql = self._written([_type(type_) for type_ in types])
-        self._writers = [writer(type_) for type_ in types]
+        self._writers = [any_text if type_ == TEXT else writer(type_) for type_ in types]
         self.returns = returns
 
     def bind(self, given: dict[str, Any]) -> list[Any]:
