@@ -22,6 +22,7 @@ from .errors import BadRequest, DbError, HTTPError, MethodNotAllowed, NotFound
 from .http import guard, problem
 from .http.address import Trust
 from .http.body import Limits
+from .http.fetch import PROBES
 from .http.guard import AllowedHosts
 from .http.path import is_plain, join, segments
 from .http.request import Request, RouteInfo
@@ -35,7 +36,6 @@ logger = logging.getLogger("turnout.app")
 
 ErrorHandler = Callable[[Exception, Request], Awaitable[Response | None]]
 ErrorPage = Callable[[Exception, Request], str]
-PROBES = ("/livez", "/readyz", "/startupz")
 _HSTS = "strict-transport-security"
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import cast
 
 from .admission import Admission
-from .app import PROBES, App, ErrorHandler, Route, answering, sized
+from .app import App, ErrorHandler, Route, answering, sized
 from .config import Config, load_config
 from .env import Mode, env
 from .errors import ConfigError
 from .http.address import Trust
+from .http.fetch import PROBES
 from .http.guard import AllowedHosts
 from .middleware import Endpoint, Middleware, compose
 from .routing.bind import bind

@@ -14,6 +14,8 @@ from . import problem
 from .request import Request
 from .response import Response
 
+PROBES = ("/livez", "/readyz", "/startupz")  # answered by every app, however busy
+
 
 class Fetch(Protocol):
     """Anything that answers a request: an App, a wrapped App, a test double."""

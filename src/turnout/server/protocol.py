@@ -33,6 +33,7 @@ from ..http.fetch import Fetch
 from ..http.request import Request
 from ..http.response import Response, to_bytes
 from .eager import start
+from .pressure import BUDGET_S, Pressure
 
 logger = logging.getLogger("turnout.server")
 
@@ -78,6 +79,7 @@ class Serving:
         self.in_flight = 0  # requests whose answer is not complete
         self.draining = False
         self.refused = 0  # requests that never reached the app
+        self.pressure = Pressure(loop)
         self.now = loop.time()  # as of the last tick: no deadline here needs better than a second
         self.passed_s = 0.0  # between the last two ticks
         self.hosts: dict[bytes, str] = {}  # Host values seen to be well formed
@@ -95,6 +97,8 @@ class Serving:
         """Once a second: the Date field, and every deadline."""
         before, self.now = self.now, self.loop.time()
         self.passed_s = self.now - before
+        if self.passed_s > _TICK_S + BUDGET_S / 4:
+            self.pressure.suspect()
         date = b"date: " + formatdate(usegmt=True).encode() + b"\r\n"
         if date != self.date:
             self.date = date
@@ -641,6 +645,10 @@ class Connection(asyncio.Protocol):
         coming.started_at = serving.now if serving.access is None else serving.loop.time()
         if coming.bad is not None:
             self._answer_refusal(coming.bad)
+            return
+        if serving.pressure.high and (busy := serving.pressure.refuses(coming.request)) is not None:
+            serving.refused += 1
+            self._answered(coming, busy)
             return
         context = coming.context = serving.context.copy()
         try:

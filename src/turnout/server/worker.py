@@ -38,7 +38,7 @@ EXIT_CONFIG = 3
 # Together under the 5 s after which the supervisor kills.
 UNWIND_S, SHUTDOWN_S = 1.0, 3.0
 LAST_REQUEST_S = 0.05
-ACCEPTS_PER_TURN = 16
+ACCEPTS_PER_TURN, MOST_ACCEPTS = 16, 1024
 UNHEALTHY = "its app is not healthy, most likely because of handlers in threads that do not end"
 REPLACE_ME = b"!"  # on the heartbeat's pipe
 
@@ -283,6 +283,7 @@ class Listener:
         self._oldest: deque[tuple[float, Connection]] = deque()  # idle connections, as of the last look
         self._leaving: set[Connection] = set()  # closed to make room, and not yet gone
         self._gave_way = False  # to emptier workers, in the last turn
+        self._most = ACCEPTS_PER_TURN
 
     async def open(self) -> None:
         """Begin to accept."""
@@ -307,7 +308,7 @@ class Listener:
     def _accept(self) -> None:
         gave_way, self._gave_way = self._gave_way, False
         self._tell_crowd()  # every worker is woken, so those that let connections go meanwhile say so in time
-        for _ in range(ACCEPTS_PER_TURN):
+        for _ in range(self._most):
             if not gave_way and self._is_fuller_than_others():
                 # Emptier workers were woken too. What they have not taken a moment later is
                 # ours: they are busy, or stuck.
@@ -322,6 +323,7 @@ class Listener:
             try:
                 sock, _ = self.sock.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                self._most = ACCEPTS_PER_TURN
                 return
             except OSError as exc:  # out of files or memory: level-triggered, so without a pause this would spin
                 log.error("cannot accept connections: %s", exc)
@@ -335,6 +337,9 @@ class Listener:
             self._arriving.add(task)
             task.add_done_callback(self._arriving.discard)
             self._tell_crowd()
+        # More wait. If turns are long, a fixed number in each would leave most clients in the
+        # kernel's queue, where nobody can refuse them; a short burst is still shared with others.
+        self._most = min(2 * self._most, MOST_ACCEPTS)
 
     async def _receive(self, sock: socket.socket) -> None:
         try:
