@@ -12,11 +12,16 @@ import pytest
 from turnout.cli.main import main
 from turnout.db import POLICIES, Database, Scope, claim, col, exists, outer, policy, role, uid
 from turnout.db.sql.policies import create_policies
+from turnout.db.sql.roles import BOOTSTRAP
 from turnout.errors import ConfigError, DbError
 from turnout.project import load_policies
 
+from .worlds import apply_policies, run
+
 A, B = "aaaaaaaa-0000-4000-8000-000000000001", "bbbbbbbb-0000-4000-8000-000000000002"
-AS_B = Scope("authenticated", {"sub": B, "app_metadata": {"org": 7, "orgs": [7, 8], "level": "gold"}})
+AS_B = Scope(
+    "authenticated", {"sub": B, "app_metadata": {"org": 7, "orgs": [7, 8], "level": "gold", "holes": [1, None]}}
+)
 VISITOR = Scope("anon")
 NOTES = """create table notes (id integer primary key, owner uuid, org integer, body text, done boolean default false,
     rating double precision, made timestamptz default current_timestamp, data jsonb)"""
@@ -38,15 +43,28 @@ def no_policies() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def notes(*statements: str) -> AsyncIterator[Database]:
-    db = Database(":memory:")
+async def notes(*statements: str, place: str = ":memory:") -> AsyncIterator[Database]:
+    """The table and what *statements* make; on PostgreSQL with the policies declared so far as its own."""
+    db = Database(place)
     try:
+        if db.dialect == "postgres":
+            await run(place, "drop schema if exists public, auth cascade; create schema public", BOOTSTRAP)
         for statement in (NOTES, *statements):
             await db.sql(statement)  # type: ignore[arg-type]
         await db.from_("notes").insert(ROWS)
+        if db.dialect == "postgres":
+            roles = [f"drop role if exists {role}; create role {role}" for role in ("editor", "robot")]
+            await run(place, *roles, "grant usage on schema public to public")
+            await apply_policies(db, place)
         yield db
     finally:
         await db.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest) -> str:
+    """Each engine in turn."""
+    return str(request.getfixturevalue("postgres")) if request.param == "postgres" else ":memory:"
 
 
 async def seen(db: Database, scope: Scope = AS_B, table: str = "notes") -> list[Any]:
@@ -78,20 +96,20 @@ async def test_the_program_and_service_role_are_above_policies() -> None:
         await service.from_("notes").insert({"id": 9, "owner": A})
 
 
-async def test_policies_of_one_command_are_joined_by_or_and_others_have_no_say() -> None:
+async def test_policies_of_one_command_are_joined_by_or_and_others_have_no_say(place: str) -> None:
     policy("notes", for_="select", to=("anon", "authenticated"), using=col("done") == True)  # noqa: E712
     policy("notes", to="authenticated", using=col("owner") == uid())
     policy("notes", for_="delete", to="authenticated", using=True)
     policy("notes", for_="select", to="editor", using=True)
-    async with notes() as db:
+    async with notes(place=place) as db:
         assert await seen(db) == [2, 3]
         assert await seen(db, VISITOR) == [3]
         assert await seen(db, Scope("editor")) == [1, 2, 3, 4]
 
 
-async def test_public_means_every_role() -> None:
+async def test_public_means_every_role(place: str) -> None:
     policy("notes", for_="select", to="public", using=col("id") == 1)
-    async with notes() as db:
+    async with notes(place=place) as db:
         assert await seen(db) == await seen(db, VISITOR) == await seen(db, Scope("robot")) == [1]
 
 
@@ -107,7 +125,10 @@ async def test_public_means_every_role() -> None:
         (col("org") == claim("app_metadata.org"), [2, 3]),
         (col("org").in_(claim("app_metadata.orgs")), [2, 3]),
         (col("org").in_(claim("app_metadata.missing")), []),
-        (col("org").in_(claim("app_metadata.org")), []),  # no list
+        (col("org").in_(claim("app_metadata.org")), [2, 3]),  # as good as a list of one
+        (~col("org").in_(claim("app_metadata.holes")), []),  # NULL in it: unknown
+        (~col("org").in_([1, None]), []),
+        (~col("org").in_(claim("app_metadata.orgs")), [1]),
         (col("body").in_(["of A", "shared"]), [1, 3]),
         (col("id").in_([]), []),
         (claim("app_metadata.level") == "gold", [1, 2, 3, 4]),
@@ -127,10 +148,10 @@ async def test_public_means_every_role() -> None:
         (~exists("notes_seen", col("note") == outer("id")), [2, 3]),
     ],
 )
-async def test_predicates_mean_what_they_say(using: Any, ids: list[int]) -> None:
+async def test_predicates_mean_what_they_say(using: Any, ids: list[int], place: str) -> None:
     policy("notes", for_="select", to="authenticated", using=using)
     policy("notes_seen", for_="select", to="authenticated", using=True)
-    async with notes("create table notes_seen (note integer, reader uuid)") as db:
+    async with notes("create table notes_seen (note integer, reader uuid)", place=place) as db:
         await db.from_("notes_seen").insert([{"note": 1, "reader": B}, {"note": 4, "reader": B}])
         assert await seen(db) == ids
 
@@ -177,9 +198,9 @@ async def test_one_statement_serves_every_user_of_a_role_and_none_outlives_its_p
         assert await seen(db) == [1, 2]
 
 
-async def test_a_claim_that_does_not_fit_the_column_is_an_error_and_not_a_match() -> None:
+async def test_a_claim_that_does_not_fit_the_column_is_an_error_and_not_a_match(place: str) -> None:
     policy("notes", for_="select", to="authenticated", using=col("owner") == uid())
-    async with notes() as db:
+    async with notes(place=place) as db:
         with pytest.raises(DbError) as refused:
             await seen(db, Scope("authenticated", {"sub": "' or 1=1 --"}))
         assert refused.value.code == "22P02"
@@ -196,18 +217,18 @@ async def test_a_policy_that_does_not_fit_the_table_lets_nobody_pass(using: Any)
 # --- writing ---
 
 
-async def test_what_is_not_seen_is_not_changed_or_removed() -> None:
+async def test_what_is_not_seen_is_not_changed_or_removed(place: str) -> None:
     policy("notes", to="authenticated", using=col("owner") == uid())
-    async with notes() as db:
+    async with notes(place=place) as db:
         mine = db.scoped(AS_B)
         assert (await mine.from_("notes").update({"body": "x"}).in_("id", [1, 2, 3])).count == 1
         assert [row["id"] for row in await mine.from_("notes").delete().all_rows().select("id")] == [2]
         assert [row["body"] for row in await db.from_("notes").select().order("id")] == ["of A", "shared", None]
 
 
-async def test_check_is_using_unless_it_is_said() -> None:
+async def test_check_is_using_unless_it_is_said(place: str) -> None:
     policy("notes", to="authenticated", using=col("owner") == uid())
-    async with notes() as db:
+    async with notes(place=place) as db:
         mine = db.scoped(AS_B)
         await mine.from_("notes").insert({"id": 9, "owner": B})
         for query in (
@@ -236,9 +257,9 @@ async def test_check_asks_the_row_as_defaults_and_triggers_left_it() -> None:
             await mine.from_("notes").insert({"id": 10, "done": True})
 
 
-async def test_what_is_given_back_must_be_visible_too() -> None:
+async def test_what_is_given_back_must_be_visible_too(place: str) -> None:
     policy("notes", for_="insert", to="authenticated", check=True)
-    async with notes() as db:
+    async with notes(place=place) as db:
         mine = db.scoped(AS_B)
         await mine.from_("notes").insert({"id": 9, "owner": A})
         with pytest.raises(DbError) as refused:
@@ -247,10 +268,10 @@ async def test_what_is_given_back_must_be_visible_too() -> None:
         assert await db.from_("notes").select().eq("id", 10) == []
 
 
-async def test_a_row_may_not_be_moved_out_of_sight() -> None:
+async def test_a_row_may_not_be_moved_out_of_sight(place: str) -> None:
     policy("notes", for_="select", to="authenticated", using=col("owner") == uid())
     policy("notes", for_="update", to="authenticated", using=True)
-    async with notes() as db:
+    async with notes(place=place) as db:
         mine = db.scoped(AS_B)
         with pytest.raises(DbError):
             await mine.from_("notes").update({"owner": A}).eq("id", 2)
@@ -258,9 +279,9 @@ async def test_a_row_may_not_be_moved_out_of_sight() -> None:
         assert (await mine.from_("notes").update({"body": "x"}).all_rows()).count == 4
 
 
-async def test_upsert_neither_overwrites_nor_shows_a_hidden_row() -> None:
+async def test_upsert_neither_overwrites_nor_shows_a_hidden_row(place: str) -> None:
     policy("notes", to="authenticated", using=col("owner") == uid())
-    async with notes() as db:
+    async with notes(place=place) as db:
         mine = db.scoped(AS_B)
         with pytest.raises(DbError, match="USING expression"):
             await mine.from_("notes").upsert({"id": 1, "owner": B, "body": "mine now"})
@@ -275,10 +296,12 @@ async def test_upsert_neither_overwrites_nor_shows_a_hidden_row() -> None:
         assert [row["id"] for row in kept] == [2, 9]
 
 
-async def test_upsert_needs_the_update_policy_only_where_a_row_is_in_the_way() -> None:
+async def test_upsert_needs_the_update_policy_only_where_a_row_is_in_the_way(place: str) -> None:
     policy("notes", for_="insert", to="authenticated", check=col("owner") == uid())
     policy("notes", for_="select", to="authenticated", using=col("owner") == uid())
-    async with notes() as db:
+    async with notes(place=place) as db:
+        if db.dialect == "postgres":
+            await run(place, "grant update on notes to authenticated")
         mine = db.scoped(AS_B)
         await mine.from_("notes").upsert({"id": 9, "owner": B})
         with pytest.raises(DbError, match="USING expression"):

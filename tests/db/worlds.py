@@ -8,6 +8,7 @@ from typing import Any
 
 from turnout.db import POLICIES, Database, Scope, col, exists, outer, policy, uid
 from turnout.db.sql.policies import create_policies
+from turnout.db.sql.roles import BOOTSTRAP
 
 A, B = "aaaaaaaa-0000-4000-8000-000000000001", "bbbbbbbb-0000-4000-8000-000000000002"
 USER_B = Scope("authenticated", {"sub": B, "app_metadata": {"org": 7}})
@@ -117,33 +118,62 @@ OWNED = {
 
 
 Worlds = tuple[Database, Database]
+IN_MEMORY = (":memory:", ":memory:")
 
 
 @asynccontextmanager
-async def worlds(engine: str) -> AsyncIterator[Worlds]:
-    """Both worlds on *engine*, with their policies; afterwards there is no policy."""
+async def worlds(places: tuple[str, str] = IN_MEMORY) -> AsyncIterator[Worlds]:
+    """Both worlds, with their policies; afterwards there is no policy.
+
+    Args:
+        places: Where each of them is. On PostgreSQL the policies are the printed ones.
+    """
     declare()
     try:
         async with AsyncExitStack() as stack:
-            yield (
-                await stack.enter_async_context(_world(engine, 1)),
-                await stack.enter_async_context(_world(engine, 2)),
-            )
+            one, two = [
+                await stack.enter_async_context(_world(place, number)) for number, place in enumerate(places, 1)
+            ]
+            yield one, two
     finally:
         with POLICIES.replacing():
             pass
 
 
 @asynccontextmanager
-async def _world(engine: str, world: int) -> AsyncIterator[Database]:
-    db = Database(":memory:")
+async def _world(place: str, world: int) -> AsyncIterator[Database]:
+    db = Database(place)
     try:
+        if db.dialect == "postgres":
+            await run(place, "drop schema if exists public, auth cascade; create schema public", BOOTSTRAP)
         for statement in TABLES:
             await db.sql(statement)  # type: ignore[arg-type]
+        if db.dialect == "postgres":
+            await apply_policies(db, place)
         await fill(db, world)
         yield db
     finally:
         await db.close()
+
+
+async def apply_policies(db: Database, url: str) -> None:
+    """Give a PostgreSQL the program's policies as its own."""
+    await db.ready()
+    await db.engine.refresh()  # type: ignore[misc]
+    await run(url, *create_policies(list(POLICIES), db.engine.schema))
+
+
+async def run(url: str, *statements: str) -> None:
+    """Statements of an administrator, on a connection of their own."""
+    import asyncpg
+
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("set client_min_messages = error")
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
 
 
 async def fill(db: Database, world: int) -> None:
@@ -163,4 +193,6 @@ async def of_a(db: Database) -> dict[str, list[str]]:
     }
 
 
-__all__ = ["USER_B", "VISITOR", "A", "B", "Worlds", "create_policies", "declare", "fill", "of_a", "worlds"]
+__all__ = [
+    "IN_MEMORY", "USER_B", "VISITOR", "A", "B", "Worlds", "apply_policies", "declare", "fill", "of_a", "run", "worlds",
+]  # fmt: skip

@@ -79,7 +79,7 @@ class Operand:
         return _compare("lte", self, other)
 
     def in_(self, values: Iterable[Any] | Claim) -> Predicate:
-        """It is one of *values*, or of the list in a claim."""
+        """It is one of *values*, or of the list in a claim; a claim that is no list is a list of one."""
         if isinstance(values, Claim):
             return In(self, values)
         if isinstance(values, (str, bytes, Operand)):

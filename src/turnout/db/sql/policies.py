@@ -136,7 +136,8 @@ def _list(values: tuple[Any, ...] | Claim, kind: Codec | None) -> Callable[[Any]
         if kind is None:
             return json_text([_text(item) for item in items])
         assert kind.in_json is not None
-        return json_text([kind.in_json(kind.compare(item)) for item in items if item is not None])
+        # NULL stays: with it, "not in" is unknown and lets nothing pass.
+        return json_text([None if item is None else kind.in_json(kind.compare(item)) for item in items])
 
     if not isinstance(values, Claim):
         stored = encode(values)
@@ -145,7 +146,7 @@ def _list(values: tuple[Any, ...] | Claim, kind: Codec | None) -> Callable[[Any]
 
     def encode_claim(scope: Scope) -> str:
         found = scope.claim(path)
-        return encode(found) if isinstance(found, list) else "[]"
+        return encode(found if isinstance(found, list) else [] if found is None else [found])
 
     return encode_claim
 
@@ -241,20 +242,20 @@ def _postgres(node: Node, aliases: tuple[str, ...]) -> str:
 
 def _pg_list(node: Member, type_: Type | None) -> str:
     if isinstance(node.values, Claim):
-        path = ",".join(node.values.path)
+        path = ".".join(f'"{step}"' for step in node.values.path)
         cast = "" if type_ is None or type_.name in _TEXTS else f"::{_word(type_)}"
-        items = f"jsonb_array_elements_text((select auth.jwt()) #> '{{{path}}}')"
-        return f"in (select item{cast} from {items} as item)"
+        items = f"jsonb_path_query((select auth.jwt()), '$.{path}[*]')"
+        return f"in (select (item #>> '{{}}'){cast} from {items} as item)"
     if not node.values:
         return "in (null)"
-    return f"in ({', '.join(_pg_literal(each) for each in node.values)})"
+    return f"in ({', '.join(_pg_literal(_text(each) if type_ is None else each) for each in node.values)})"
 
 
 def _pg_side(side: Side, type_: Type | None, aliases: tuple[str, ...]) -> str:
     if isinstance(side, Place):
         return f"{aliases[side.up]}.{side.column.quoted}"
     if isinstance(side, Literal_):
-        return _pg_literal(side.value)
+        return _pg_literal(_text(side.value) if type_ is None else side.value)
     if side.path == ("sub",) and type_ is not None and type_.name == "uuid":
         return "(select auth.uid())"
     if side.path == ("role",) and type_ is None:
@@ -269,8 +270,8 @@ def _word(type_: Type) -> str:
 
 
 def _pg_literal(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, (int, float, Decimal)):
         return str(value)
     if isinstance(value, (str, date, datetime, time, UUID)):
