@@ -368,6 +368,19 @@ async def test_a_request_body_can_be_streamed_back() -> None:
         assert len(answer.body) == size
 
 
+async def test_a_stream_that_said_close_closes_although_the_body_came_to_its_end() -> None:
+    async def handler(request: Any) -> Response:
+        return Response.stream(request.stream())
+
+    async with serve({"/": handler}) as door:
+        client = await door.connect()
+        await client.send(HEAD + b"Content-Length: 4\r\n\r\nab", b"cd" + get())
+        answer = await client.answer()
+
+        assert answer.closes and answer.body == b"abcd"
+        assert await client.is_closed()
+
+
 async def test_head_fields_of_a_file_with_a_wrong_length_are_those_of_its_bytes() -> None:
     async def handler(request: Any) -> Response:
         response = Response("four", headers={"a": "b"})
