@@ -854,6 +854,7 @@ class Connection(asyncio.Protocol):
             elif chunked and not bodyless:
                 head += b"transfer-encoding: chunked\r\n"
             if not coming.keep_alive or not coming.complete or self.serving.draining:
+                coming.keep_alive = False  # also if the body is complete by the end of the stream
                 head += b"connection: close\r\n"
             self.transport.write(head + b"\r\n")
             if request.method != "HEAD" and not bodyless:
@@ -929,8 +930,10 @@ class Connection(asyncio.Protocol):
         if not self._reading:
             self._reading = True
             self.transport.resume_reading()
-        if self.transport.can_write_eof():
+        try:
             self.transport.write_eof()
+        except OSError:  # reset a moment ago; the loop is about to say so
+            pass
 
     def close(self) -> None:
         """Send what is written, then close."""
@@ -947,6 +950,8 @@ class Connection(asyncio.Protocol):
         self.transport.abort()
 
     def _cut(self, coming: _Incoming) -> None:
+        if self.transport.is_closing():
+            return
         sock = self.transport.get_extra_info("socket")
         if coming.http10 and sock is not None and sock.family != getattr(socket, "AF_UNIX", None):
             # This stream has neither length nor chunks: only a reset tells its end from a failure.
