@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import enum
 import uuid
@@ -11,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from turnout.db import Database
 from turnout.errors import DbError
 
 TABLE = """create table t (
@@ -96,19 +96,15 @@ BAD = [
     ("i4", True, "22P02"),
     ("i4", 1.0, "22P02"),
     ("i4", [1], "22P02"),
-    ("i4", "9" * 50, "22P02"),
+    ("i4", "9" * 50, "22003"),
     ("f8", float("nan"), "22003"),
     ("f8", float("inf"), "22003"),
     ("f8", "1e999", "22003"),
     ("f8", "x", "22P02"),
     ("f4", 1e300, "22003"),
     ("f8", 10**400, "22003"),
-    ("n", "1234567890123456", "22003"),
-    ("n", "0.1234567890123456", "22003"),
-    ("n", "NaN", "22P02"),
     ("n", Decimal("Infinity"), "22003"),
     ("n", 10**5000, "22003"),
-    ("n", "1e9999", "22003"),
     ("n2", "10000", "22003"),
     ("n2", "9999.999", "22003"),
     ("b", "maybe", "22P02"),
@@ -122,19 +118,13 @@ BAD = [
     ("u", "not-a-uuid", "22P02"),
     ("u", 5, "22P02"),
     ("d", "2026-02-30", "22008"),
-    ("d", "yesterday", "22007"),
     ("d", dt.datetime(2026, 1, 1), "22007"),
     ("tm", "25:00", "22008"),
     ("tm", "x", "22007"),
     ("ts", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), "22007"),
-    ("ts", "2026-01-01 00:00Z", "22007"),
     ("tz", dt.datetime(2026, 1, 1), "22007"),
     ("tz", "2026-13-01", "22008"),
-    ("tz", "0001-01-01T00:00+05", "22008"),
-    ("tz", "99999-01-01", "22007"),
-    ("tz", "2026-01-01 00:00+99", "22008"),
     ("tz", 5, "22007"),
-    ("js", 1234567890123456, "22003"),
     ("js", float("nan"), "22P02"),
     ("js", "a\0", "22021"),
     ("js", {"a": b"x"}, "22P02"),
@@ -147,16 +137,24 @@ BAD = [
 ]
 
 
-async def opened():
-    db = Database(":memory:")
-    await db.sql(TABLE)
-    return db
+# Values that PostgreSQL takes and SQLite does not, or not so: what SQLite answers, which is an error.
+SQLITE_ONLY = [
+    ("n", "1234567890123456", "22003"),
+    ("n", "0.1234567890123456", "22003"),
+    ("n", "NaN", "22P02"),
+    ("n", "1e9999", "22003"),
+    ("d", "yesterday", "22007"),
+    ("ts", "2026-01-01 00:00Z", "22007"),
+    ("tz", "0001-01-01T00:00+05", "22008"),
+    ("tz", "99999-01-01", "22007"),
+    ("tz", "2026-01-01 00:00+99", "22008"),
+    ("js", 1234567890123456, "22003"),
+]
 
 
 @pytest.mark.parametrize(("column", "value", "expected"), GOOD, ids=range(len(GOOD)))
-async def test_a_value_is_read_back_as_its_json_type(column, value, expected):
-    db = await opened()
-    try:
+async def test_a_value_is_read_back_as_its_json_type(tables, column, value, expected):
+    async with tables(TABLE) as db:
         row = await db.from_("t").insert({column: value}).select().single()
         assert row[column] == expected
         assert type(row[column]) is type(expected)
@@ -167,108 +165,155 @@ async def test_a_value_is_read_back_as_its_json_type(column, value, expected):
             assert len(await db.from_("t").select().eq(column, expected)) == 1
         if column not in ("js", "ta", "ia", "by"):
             assert len(await db.from_("t").select().in_(column, [expected])) == 1
-    finally:
-        await db.close()
 
 
 @pytest.mark.parametrize(("column", "value", "code"), BAD, ids=range(len(BAD)))
-async def test_a_value_that_does_not_fit_is_refused_with_its_code(column, value, code):
-    db = await opened()
-    try:
+async def test_a_value_that_does_not_fit_is_refused_with_its_code(tables, column, value, code):
+    async with tables(TABLE) as db:
+        await db.from_("t").insert({})
         for ask in (db.from_("t").insert({column: value}), db.from_("t").update({column: value}).all_rows()):
             with pytest.raises(DbError) as caught:
                 await ask
             assert (caught.value.code, caught.value.status) == (code, 400)
-        assert await db.from_("t").select() == []
-    finally:
-        await db.close()
+        assert await db.from_("t").select(column) == [{column: None}]
 
 
-async def test_nulls_stay_null_in_every_type():
-    db = await opened()
-    row = await db.from_("t").insert({"i4": None, "tz": None, "js": None, "b": None}).select().single()
-    assert {name: value for name, value in row.items() if value is not None} == {"id": 1}
-    await db.close()
+@pytest.mark.parametrize(("column", "value", "code"), SQLITE_ONLY, ids=range(len(SQLITE_ONLY)))
+async def test_a_value_that_sqlite_cannot_keep_exactly_is_refused(sqlite_blog, column, value, code):
+    async with sqlite_blog(TABLE) as db:
+        with pytest.raises(DbError) as caught:
+            await db.from_("t").insert({column: value})
+        assert (caught.value.code, caught.value.status) == (code, 400)
 
 
-async def test_an_update_takes_the_same_care_as_an_insert():
-    db = await opened()
-    await db.from_("t").insert({"id": 1})
-    row = await db.from_("t").update({"b": "yes", "n2": "1.005", "js": {"z": 1}}).eq("id", 1).select("b,n2,js").single()
-    assert row == {"b": True, "n2": Decimal("1.01"), "js": {"z": 1}}
-    await db.close()
+POSTGRES_ONLY = [
+    ("n", "1234567890123456.000001", Decimal("1234567890123456.000001")),
+    ("n", "NaN", "NaN"),
+    ("f8", "infinity", "Infinity"),
+    ("tz", "99999-01-01", "99999-01-01T00:00:00+00:00"),
+    ("tz", "infinity", "infinity"),
+    ("js", 2**63, 2**63),
+    ("ia", [[1, 2], [3, 4]], [[1, 2], [3, 4]]),
+]
 
 
-async def test_moments_sort_in_time_whatever_form_they_came_in():
-    db = await opened()
-    for number, text in enumerate(
-        [
-            "2026-01-01T00:00:00.5Z",
-            "2026-01-01 00:00:00",
-            "2026-01-01T01:30+02:00",
-            dt.datetime(2026, 1, 1, 0, 0, 1, tzinfo=dt.UTC),
-        ]
-    ):
-        await db.from_("t").insert({"id": number, "tz": text})
-    assert [row["id"] for row in await db.from_("t").select("id").order("tz")] == [2, 1, 0, 3]
-    assert [
-        row["id"] for row in await db.from_("t").select("id").gt("tz", "2025-12-31T19:00:00-05:00").order("id")
-    ] == [0, 3]
-    await db.close()
+@pytest.mark.parametrize(("column", "value", "expected"), POSTGRES_ONLY, ids=range(len(POSTGRES_ONLY)))
+async def test_postgresql_keeps_more(pg_blog, column, value, expected):
+    async with pg_blog(TABLE) as db:
+        assert await db.from_("t").insert({column: value}).select(column).single() == {column: expected}
+        await db.from_("t").insert([{column: value}, {column: value}])
+        assert await db.from_("t").select(column) == [{column: expected}] * 3
 
 
-async def test_defaults_of_both_dialects_work():
-    db = await opened()
-    await db.sql("create table s (id uuid primary key default (gen_random_uuid()), at timestamptz default (now()))")
-    row = await db.from_("s").insert({}).select().single()
-    assert uuid.UUID(row["id"]).version == 4
-    assert dt.datetime.fromisoformat(row["at"]).tzinfo == dt.UTC
-    await db.close()
+async def test_several_rows_at_once_are_stored_as_each_alone(tables):
+    names = {column for column, _, _ in GOOD}
+    async with tables(TABLE) as db:
+        for name in sorted(names):
+            values = [(value, expected) for column, value, expected in GOOD if column == name]
+            await db.from_("t").insert([{name: value} for value, _ in values])
+            rows = await db.from_("t").select(name).order("id")
+            assert rows == [{name: expected} for _, expected in values]
+            await db.from_("t").delete().all_rows()
 
 
-async def test_jsonb_keeps_postgres_key_order():
-    db = await opened()
-    row = await db.from_("t").insert({"js": {"bb": 1, "a": {"zz": 1, "c": 2}}}).select("js").single()
-    assert list(row["js"]) == ["a", "bb"]
-    assert list(row["js"]["a"]) == ["c", "zz"]
-    await db.close()
+async def test_nulls_stay_null_in_every_type(tables):
+    async with tables(TABLE) as db:
+        row = await db.from_("t").insert({"i4": None, "tz": None, "js": None, "b": None}).select().single()
+        assert {name: value for name, value in row.items() if value is not None} == {"id": 1}
 
 
-async def test_the_rowid_takes_64_bits_though_integer_says_32():
-    db = await opened()
-    await db.from_("t").insert({"id": 2**40})
-    assert await db.from_("t").select("id").eq("id", 2**40).single() == {"id": 2**40}
-    await db.close()
+async def test_an_update_takes_the_same_care_as_an_insert(tables):
+    async with tables(TABLE) as db:
+        await db.from_("t").insert({"id": 1})
+        row = (
+            await db.from_("t")
+            .update({"b": "yes", "n2": "1.005", "js": {"z": 1}})
+            .eq("id", 1)
+            .select("b,n2,js")
+            .single()
+        )
+        assert row == {"b": True, "n2": Decimal("1.01"), "js": {"z": 1}}
 
 
-@settings(deadline=None, max_examples=60)
-@given(
-    st.fixed_dictionaries(
-        {
-            "i8": st.integers(-(2**63), 2**63 - 1),
-            "f8": st.floats(allow_nan=False, allow_infinity=False),
-            "n": st.decimals(-(10**9), 10**9, places=5, allow_nan=False),
-            "tx": st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])),
-            "tz": st.datetimes(dt.datetime(2, 1, 1), dt.datetime(9998, 1, 1), timezones=st.just(dt.UTC)),
-            "by": st.binary(),
-        }
-    )
+async def test_moments_sort_in_time_whatever_form_they_came_in(tables):
+    async with tables(TABLE) as db:
+        for number, text in enumerate(
+            [
+                "2026-01-01T00:00:00.5Z",
+                "2026-01-01 00:00:00",
+                "2026-01-01T01:30+02:00",
+                dt.datetime(2026, 1, 1, 0, 0, 1, tzinfo=dt.UTC),
+            ]
+        ):
+            await db.from_("t").insert({"id": number, "tz": text})
+        assert [row["id"] for row in await db.from_("t").select("id").order("tz")] == [2, 1, 0, 3]
+        assert [
+            row["id"] for row in await db.from_("t").select("id").gt("tz", "2025-12-31T19:00:00-05:00").order("id")
+        ] == [0, 3]
+
+
+async def test_defaults_of_both_dialects_work(tables):
+    async with tables(TABLE) as db:
+        await db.sql("create table s (id uuid primary key default (gen_random_uuid()), at timestamptz default (now()))")
+        row = await db.from_("s").insert({}).select().single()
+        assert uuid.UUID(row["id"]).version == 4
+        assert dt.datetime.fromisoformat(row["at"]).tzinfo == dt.UTC
+
+
+async def test_jsonb_keeps_postgres_key_order(tables):
+    async with tables(TABLE) as db:
+        row = await db.from_("t").insert({"js": {"bb": 1, "a": {"zz": 1, "c": 2}}}).select("js").single()
+        assert list(row["js"]) == ["a", "bb"]
+        assert list(row["js"]["a"]) == ["c", "zz"]
+
+
+async def test_the_rowid_takes_64_bits_though_integer_says_32(sqlite_blog):
+    async with sqlite_blog(TABLE) as db:
+        await db.from_("t").insert({"id": 2**40})
+        assert await db.from_("t").select("id").eq("id", 2**40).single() == {"id": 2**40}
+
+
+VALUES = st.fixed_dictionaries(
+    {
+        "i8": st.integers(-(2**63), 2**63 - 1),
+        "f8": st.floats(allow_nan=False, allow_infinity=False),
+        "n": st.decimals(-(10**9), 10**9, places=5, allow_nan=False),
+        "tx": st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])),
+        "tz": st.datetimes(dt.datetime(2, 1, 1), dt.datetime(9998, 1, 1), timezones=st.just(dt.UTC)),
+        "by": st.binary(),
+        "ta": st.lists(
+            st.none() | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=5)
+        ),
+    }
 )
-def test_every_value_written_is_read_back_and_found(row):
-    import asyncio
 
-    async def check() -> None:
-        db = await opened()
-        try:
-            await db.from_("t").insert(row)
-            found = await db.from_("t").select(",".join(row)).match(row).single()
+
+def test_every_value_written_is_read_back_and_found(tables):
+    async def check(db, row):
+        await db.from_("t").delete().all_rows()
+        await db.from_("t").insert(row)
+        await db.from_("t").insert([row, row])
+        same = {name: value for name, value in row.items() if name != "ta"}
+        for found in await db.from_("t").select(",".join(row)).match(same):
             assert found["i8"] == row["i8"]
             assert found["f8"] == row["f8"]
             assert found["n"] == row["n"]
             assert found["tx"] == row["tx"]
+            assert found["ta"] == row["ta"]
             assert dt.datetime.fromisoformat(found["tz"]) == row["tz"]
             assert bytes.fromhex(found["by"][2:]) == row["by"]
-        finally:
-            await db.close()
+        assert (await db.from_("t").select(count="exact", head=True).match(same)).count == 3
 
-    asyncio.run(check())
+    with asyncio.Runner() as runner:
+        opening = tables(TABLE)
+        db = runner.run(opening.__aenter__())
+
+        @settings(deadline=None, max_examples=60)
+        @given(VALUES)
+        def every(row):
+            runner.run(check(db, row))
+
+        try:
+            every()
+        finally:
+            runner.run(opening.__aexit__(None, None, None))

@@ -600,7 +600,16 @@ async def _learn(connection: Any, entry: Raw) -> None:
         name = each.name.removesuffix("[]") if array else each.name
         cast = f"{quote(each.schema)}.{quote(name)}"
         types.append(Type(name, (), array, cast))
-    entry.learn(types, bool(prepared.get_attributes()))
+    attributes = prepared.get_attributes()
+    for attribute in attributes:
+        kind = attribute.type
+        if kind.kind in ("composite", "range", "multirange") or kind.name in ("record", "record[]"):
+            # The driver would give objects, or misread what is inside.
+            raise error(
+                "PGRST127", f'the column "{attribute.name}" is of type {kind.name}',
+                hint="make it to_jsonb(…), or cast it to text",
+            )  # fmt: skip
+    entry.learn(types, bool(attributes))
 
 
 @asynccontextmanager

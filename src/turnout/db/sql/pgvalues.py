@@ -252,6 +252,12 @@ DECODE: dict[str, Callable[[str], Any]] = {
     "timestamptz": _moment_out, "timestamp": _moment_out, "timetz": _time_out, "time": _same, "date": _same,
     "interval": _same, "uuid": _same, "bytea": _same, "float4": _float_out, "float8": _float_out,
     "numeric": numeric, "json": msgspec.json.decode, "jsonb": msgspec.json.decode,
+    # What the driver would make objects of.
+    **dict.fromkeys(
+        ("inet", "cidr", "macaddr", "macaddr8", "bit", "varbit", "point", "line", "lseg", "box", "path", "polygon",
+         "circle", "tid"),
+        _same,
+    ),
 }  # fmt: skip
 
 

@@ -30,7 +30,7 @@ Stored = str | int | float | bytes | None
 Encode = Callable[[Any], Stored]
 Decode = Callable[[Any], Any]
 
-_INT = re.compile(r"[ \t\n]*[+-]?[0-9]{1,40}[ \t\n]*\Z")
+_INT = re.compile(r"[ \t\n]*[+-]?[0-9]{1,4000}[ \t\n]*\Z")
 _FLOAT = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?\s*\Z", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\Z")
 _DATE = r"(\d{4})-(\d{1,2})-(\d{1,2})"
