@@ -138,8 +138,8 @@ def run(args: argparse.Namespace) -> None:
             title = f"requests a second, {args.rounds} x {args.seconds:g} s"
             page = write_page(args.results, title, facts, tables)
             print(f"written to {page}")
-    if len(trouble.rows) > 1:
-        print(f"{to_text(trouble.rows)}", file=sys.stderr)
+    if left_out := len(trouble.rows) - 1:
+        print(f"{left_out} left out; see the end of the page", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -102,13 +102,12 @@ def granian(env: str, app: str, *packages: str, interface: str = "asgi") -> Call
 
 
 def python(env: str, command: str, *packages: str) -> Callable[[], Setup]:
-    """A server of its own; PORT in *command* is replaced."""
+    """A server of its own; *command* has {port} in it."""
 
     def prepare() -> Setup:
         folder = python_env(env)
-        words = [str(folder / "python"), *command.split()]
         return Setup(
-            lambda port: [str(port) if word == "PORT" else word for word in words],
+            lambda port: [str(folder / "python"), *command.format(port=port).split()],
             PYTHON_PEERS,
             python_versions(folder / "python", *packages),
         )
@@ -117,12 +116,12 @@ def python(env: str, command: str, *packages: str) -> Callable[[], Setup]:
 
 
 def node(env: str, command: str, *packages: str) -> Callable[[], Setup]:
-    """A server on Node; PORT in *command* is replaced."""
+    """A server on Node; *command* has {port} in it."""
 
     def prepare() -> Setup:
         folder = node_env(env)
         versions = node_versions(folder, *packages, "better-sqlite3")
-        return Setup(lambda port: command.replace("PORT", str(port)).split(), folder, versions, QUIET)
+        return Setup(lambda port: command.format(port=port).split(), folder, versions, QUIET)
 
     return prepare
 
@@ -146,7 +145,7 @@ CONTENDERS = {
         Contender(
             "raw",
             "uvloop Protocol + httptools, by hand (the ceiling)",
-            python("bare", "raw.py PORT", "uvloop", "httptools", "msgspec", "asyncpg"),
+            python("bare", "raw.py {port}", "uvloop", "httptools", "msgspec", "asyncpg"),
             MAIN + VARIED + MORE,
         ),
         Contender(
@@ -196,7 +195,7 @@ CONTENDERS = {
             "Sanic on its own server",
             python(
                 "sanic",
-                "-m sanic sanic_app:app --host 127.0.0.1 --port PORT --single-process --no-access-logs --no-motd",
+                "-m sanic sanic_app:app --host 127.0.0.1 --port {port} --single-process --no-access-logs --no-motd",
                 "sanic",
                 "uvloop",
                 "httptools",
@@ -207,7 +206,7 @@ CONTENDERS = {
             "Robyn on its own server",
             python(
                 "robyn",
-                "robyn_app.py PORT --processes 1 --workers 1 --log-level WARN --disable-openapi",
+                "robyn_app.py {port} --processes 1 --workers 1 --log-level WARN --disable-openapi",
                 "robyn",
                 "uvloop",
             ),
@@ -220,22 +219,22 @@ CONTENDERS = {
         Contender(
             "fastify",
             "Fastify on Node",
-            node("main", "node fastify.mjs PORT", "fastify", "pg"),
+            node("main", "node fastify.mjs {port}", "fastify", "pg"),
             (*MAIN, *VARIED, *MORE, "W9"),
         ),
         Contender(
-            "hono", "Hono on Node", node("main", "node hono.mjs PORT", "hono", "@hono/node-server"), MAIN + VARIED
+            "hono", "Hono on Node", node("main", "node hono.mjs {port}", "hono", "@hono/node-server"), MAIN + VARIED
         ),
-        Contender("express", "Express on Node", node("main", "node express.mjs PORT", "express")),
+        Contender("express", "Express on Node", node("main", "node express.mjs {port}", "express")),
         Contender(
             "nitro",
             "Nitro on Node, built",
-            node("nitro", "env NITRO_HOST=127.0.0.1 NITRO_PORT=PORT node .output/server/index.mjs", "nitropack"),
+            node("nitro", "env NITRO_HOST=127.0.0.1 NITRO_PORT={port} node .output/server/index.mjs", "nitropack"),
         ),
         Contender(
             "nextjs",
             "Next.js route handlers, standalone build",
-            node("next", "env HOSTNAME=127.0.0.1 PORT=PORT node .next/standalone/server.js", "next", "react"),
+            node("next", "env HOSTNAME=127.0.0.1 PORT={port} node .next/standalone/server.js", "next", "react"),
         ),
     )
 }

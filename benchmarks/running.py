@@ -27,7 +27,8 @@ class Trouble:
 
     def add(self, name: str, workload: str, exc: Exception) -> None:
         """Remember a failure, and say it."""
-        why = " ".join((str(exc) or type(exc).__name__).split())[:400]
+        why = " ".join((str(exc) or type(exc).__name__).split())
+        why = why if len(why) < 400 else f"{why[:120]} ... {why[-260:]}"
         print(f"benchmarks: left out: {name}, {workload}: {why}", file=sys.stderr, flush=True)
         self.rows.append([name, workload, why.replace("|", "\\|")])
 

@@ -4,6 +4,7 @@ Run:  python robyn_app.py PORT --processes 1 --workers 1 --log-level WARN
 """
 
 import sys
+from urllib.parse import unquote_plus
 
 from item import BadItem, answer, to_item
 from robyn import Request, Response, Robyn, jsonify
@@ -27,7 +28,8 @@ async def get_item(request: Request) -> Response:
     text = request.path_params["id"]
     if not (text.isascii() and text.isdigit()):
         return reply(404, {"error": "Not found"})
-    return reply(200, {"id": int(text), "q": request.query_params.get("q", None)})
+    q = request.query_params.get("q", None)  # as it was sent: Robyn does not decode it
+    return reply(200, {"id": int(text), "q": unquote_plus(q) if q else None})
 
 
 @app.post("/api/items")

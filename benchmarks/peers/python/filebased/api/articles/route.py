@@ -4,13 +4,13 @@ from pydantic import BaseModel
 from rows import ten_rows
 
 
-class Article(BaseModel):
+class _Article(BaseModel):
     id: int
     title: str
     views: int
     body: str
 
 
-async def get() -> list[Article]:
+async def get() -> list[_Article]:
     rows: Any = ten_rows()
     return rows

@@ -1,10 +1,10 @@
 from pydantic import BaseModel
 
 
-class Found(BaseModel):
+class _Found(BaseModel):
     id: int
     q: str | None = None
 
 
-async def get(id: int, q: str | None = None) -> Found:
-    return Found(id=id, q=q)
+async def get(id: int, q: str | None = None) -> _Found:
+    return _Found(id=id, q=q)
