@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import asyncio
+import inspect
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -351,6 +355,106 @@ async def test_rows_are_checked_whatever_their_key(columns: str) -> None:
         with pytest.raises(DbError):
             await mine.from_("things").update({"owner": A, "id": "q"}).eq("id", "x")
         assert len(await db.from_("things").select()) == 2
+
+
+# --- on PostgreSQL ---
+
+STATE = """create view state as select current_user::text as who, current_setting('statement_timeout') as timeout,
+    current_setting('transaction_read_only') as readonly, auth.uid()::text as uid, auth.role() as role,
+    auth.jwt() -> 'app_metadata' ->> 'level' as level"""
+
+
+def state(db: Any) -> Any:
+    """How a query sees itself."""
+    return db.from_("state").select().single()
+
+
+@asynccontextmanager
+async def open_state(url: str) -> AsyncIterator[Database]:
+    policy("notes", for_="select", to="authenticated", using=col("owner") == uid())
+    slow = "create view slow as select pg_sleep(20)::text as slept"
+    async with notes(STATE, slow, place=url) as db:
+        await run(url, "grant select on state, slow to anon, authenticated, service_role")
+        yield db
+
+
+async def test_a_scoped_read_is_a_read_only_transaction_of_its_role_and_5_seconds(postgres: str) -> None:
+    async with open_state(postgres) as db:
+        assert await state(db.scoped(AS_B)) == {
+            "who": "authenticated", "timeout": "5s", "readonly": "on",
+            "uid": B, "role": "authenticated", "level": "gold",
+        }  # fmt: skip
+        visitor = await state(db.scoped(VISITOR))
+        assert (visitor["who"], visitor["uid"], visitor["role"]) == ("anon", None, "anon")
+
+
+async def test_nothing_of_a_scope_outlives_its_transaction(postgres: str) -> None:
+    async with open_state(postgres) as db:
+        before = await state(db)
+        assert before["who"] == "postgres"
+        mine = db.scoped(AS_B)
+        for query in (
+            mine.from_("notes").select(),
+            mine.from_("nothing").select(),
+            mine.from_("state").select("nothing"),
+        ):
+            try:
+                await query
+            except DbError:
+                pass
+            assert await state(db) == before
+        asleep = asyncio.ensure_future(_awaited(mine.from_("slow").select()))
+        await asyncio.sleep(0.2)
+        asleep.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asleep
+        for seen_by in await asyncio.gather(*(_awaited(state(db)) for _ in range(5))):
+            assert seen_by == before
+        async with db.transaction() as tx:
+            assert {**await state(tx), "timeout": before["timeout"]} == before
+
+
+async def _awaited(query: Any) -> Any:
+    return await query
+
+
+async def test_a_prepared_statement_follows_the_role_of_each_transaction(postgres: str) -> None:
+    async with open_state(postgres) as db:
+        as_a = Scope("authenticated", {"sub": A})
+        for _ in range(8):  # often enough for a generic plan
+            assert await seen(db, as_a) == [1, 3]
+            assert await seen(db) == [2]
+            assert await seen(db, Scope("service_role")) == [1, 2, 3, 4]
+            with pytest.raises(DbError, match="permission denied"):
+                await seen(db, VISITOR)
+            assert len(await db.from_("notes").select()) == 4
+        both = await asyncio.gather(*(seen(db, scope) for scope in (as_a, AS_B) * 10))
+        assert both == [[1, 3], [2]] * 10
+
+
+def test_no_sql_of_ours_changes_a_session() -> None:
+    """The pool hands connections on without a reset, so whatever is set must end with its transaction."""
+    lasting = re.compile(
+        r"(^|;)\s*(set|reset)\s+(?!local\b)\w|set_config\([^)]*\bfalse\b|\blisten\b\s+\w|\bdiscard\b", re.I
+    )
+    folder = Path(inspect.getfile(Database)).parent
+    for file in folder.rglob("*.py"):
+        tree = ast.parse(file.read_text())
+        prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+                assert not lasting.search(node.value), f"{file.name}:{node.lineno}: {node.value[:60]}"
+
+
+async def test_the_bootstrap_leaves_a_database_with_a_schema_auth_alone(postgres: str) -> None:
+    empty = "drop schema if exists public, auth cascade; create schema public; create schema auth"
+    await run(postgres, empty, BOOTSTRAP)
+    db = Database(postgres)
+    try:
+        found = await db.sql("select proname from pg_proc where pronamespace = 'auth'::regnamespace")
+        assert found == []
+    finally:
+        await db.close()
 
 
 # --- the language ---
