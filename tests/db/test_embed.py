@@ -48,7 +48,8 @@ CASES = {
          {"id": 3, "labels": []}],
     ),
     "and back": (
-        lambda db: db.from_("labels").select("name, posts(id)").order("id").order("id", foreign_table="posts", desc=True),
+        lambda db: db.from_("labels").select("name, posts(id)").order("id")
+        .order("id", foreign_table="posts", desc=True),
         [{"name": "red", "posts": [{"id": 1}]}, {"name": "blue", "posts": [{"id": 2}, {"id": 1}]}],
     ),
     "the table between itself": (
@@ -111,7 +112,8 @@ CASES = {
     "summed in groups": (
         lambda db: db.from_("posts").select("comments(published, price.sum())").eq("id", 1)
         .order("published", foreign_table="comments"),
-        [{"comments": [{"published": False, "sum": Decimal("12345678.9")}, {"published": True, "sum": Decimal("1.50")}]}],
+        [{"comments": [
+            {"published": False, "sum": Decimal("12345678.9")}, {"published": True, "sum": Decimal("1.50")}]}],
     ),
     "nothing but the relation": (
         lambda db: db.from_("posts").select("comments(id)").eq("id", 2), [{"comments": [{"id": 4}]}],

@@ -70,7 +70,7 @@ _MESSAGE = (
 def from_sqlite(exc: sqlite3.Error) -> DbError:
     """Translate *exc*; raise the result ``from exc``."""
     message = str(exc)
-    if message.startswith("user-defined function raised"):
+    if message.startswith("user-defined "):
         raised: object = crossing.__dict__.pop("exc", None)
         if isinstance(raised, DbError):
             return raised

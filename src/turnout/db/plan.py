@@ -513,7 +513,7 @@ def _twice(name: str) -> Exception:
 
 def _name(alias: str) -> str:
     if not NAME.match(alias):
-        raise error("PGRST100", f"{alias[:63]!r} is not a name")
+        raise error("PGRST100", f"{alias[:63]!r} is not a name for a value", hint="give it one: alias:column")
     return alias
 
 

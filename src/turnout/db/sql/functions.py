@@ -8,6 +8,7 @@ waits in ``errors.crossing`` until the statement has failed.
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 import struct
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from typing import Any
 
 from ..errors import crossing, error, not_supported
 from ..schema import Type, parse_type
-from .values import Stored, codec
+from .values import Stored, codec, shortest_single
 
 Function = Callable[[Any], Stored]
 _WHOLE = ("int2", "int4", "int8")
@@ -297,13 +298,24 @@ class _Float:
     def step(self, value: Any, type_text: str) -> None:
         if value is not None:
             self.count += 1
-            if type_text == "float4":
-                self.total = _single(self.total + _single(value))
-            else:
-                self.total += value
+            self.total += value
 
     def finalize(self) -> float | None:
+        if not math.isfinite(self.total):
+            raise error("22003", "value out of range: overflow")
         return self.total if self.count else None
+
+
+class _Single(_Float):
+    """sum() of reals, each step in single precision."""
+
+    def step(self, value: Any, type_text: str) -> None:
+        if value is not None:
+            self.count += 1
+            self.total = _single(self.total + _single(value))
+
+    def finalize(self) -> float | None:
+        return shortest_single(self.total) if self.count else None
 
 
 class _FloatAverage(_Float):
@@ -322,11 +334,23 @@ def _crossing(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any) -> Any:
         try:
             return function(*args)
+        except OverflowError as exc:  # which the driver would take for a text too long
+            crossing.exc = error("22003", "value out of range: overflow")
+            raise crossing.exc from exc
         except Exception as exc:
             crossing.exc = exc
             raise
 
     return call
+
+
+def _crossing_steps(made: Callable[[], Any]) -> Callable[[], Any]:
+    def make() -> Any:
+        found = made()
+        found.step, found.finalize = _crossing(found.step), _crossing(found.finalize)
+        return found
+
+    return make
 
 
 def register(connection: sqlite3.Connection) -> None:
@@ -340,8 +364,10 @@ def register(connection: sqlite3.Connection) -> None:
     aggregates: tuple[tuple[str, Callable[[], Any]], ...] = (
         ("turnout_sum", _Exact),
         ("turnout_avg", _Average),
-        ("turnout_sum_float", _Float),
-        ("turnout_avg_float", _FloatAverage),
+        ("turnout_sum_float8", _Float),
+        ("turnout_sum_float4", _Single),
+        ("turnout_avg_float8", _FloatAverage),
+        ("turnout_avg_float4", _FloatAverage),
     )
     for name, made in aggregates:
-        connection.create_aggregate(name, 2, made)
+        connection.create_aggregate(name, 2, _crossing_steps(made))

@@ -222,7 +222,7 @@ def _aggregate(output: Output, text: str) -> str:
         return f"{kind}({text})"
     if kind == "sum" and type_.name in ("int2", "int4"):
         return f"sum({text})"
-    word = "_float" if type_.name in ("float4", "float8") else ""
+    word = f"_{type_.name}" if type_.name in ("float4", "float8") else ""
     return f"turnout_{kind}{word}({text}, {literal(str(type_))})"
 
 
@@ -395,7 +395,7 @@ def _pattern(fold: bool, wire: bool) -> Callable[[Any], Stored]:
 def _container(kind: Codec, wire: bool) -> Callable[[Any], Stored]:
     def encode(value: Any) -> Stored:
         if kind.of.array:
-            return kind.compare(parse_array(value) if isinstance(value, str) else value)
+            return kind.compare(parse_array(value) if wire and isinstance(value, str) else value)
         return values.json_text(json_literal(value) if wire else value)
 
     return encode

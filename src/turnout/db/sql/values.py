@@ -121,7 +121,8 @@ def _integer(type_: Type) -> Encode:
     return encode
 
 
-def _shortest_single(value: float) -> float:
+def shortest_single(value: float) -> float:
+    """The shortest decimal that means the same in single precision, as PostgreSQL prints a real."""
     single = struct.unpack("<f", struct.pack("<f", value))[0]
     for digits in range(6, 10):
         short = float(f"{single:.{digits}g}")
@@ -141,7 +142,7 @@ def _float(type_: Type) -> Encode:
             number = float(value)
             if not math.isfinite(number):  # SQLite stores NaN as NULL, and JSON has neither
                 raise _out_of_range(type_, value)
-            return _shortest_single(number) if type_.name == "float4" else number
+            return shortest_single(number) if type_.name == "float4" else number
         except OverflowError as exc:
             raise _out_of_range(type_, value) from exc
 
