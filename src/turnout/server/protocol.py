@@ -733,8 +733,9 @@ class Connection(asyncio.Protocol):
 
     def _finished(self, coming: _Incoming, status: int) -> None:
         """The answer is written: log it, and end the connection if it was the last."""
+        serving = self.serving
         self._release(coming)
-        if self.serving.access is not None:
+        if serving.access is not None:
             self._note(coming, status)
         if self.gone:
             return
@@ -743,7 +744,7 @@ class Connection(asyncio.Protocol):
             self._coming = None
             self._stop_reading()
             self._linger()
-        elif not coming.keep_alive or self.serving.draining:
+        elif not coming.keep_alive or serving.draining:
             self.close()
 
     def _note(self, coming: _Incoming, status: int) -> None:
