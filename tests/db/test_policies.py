@@ -15,6 +15,7 @@ import pytest
 
 from turnout.cli.main import main
 from turnout.db import POLICIES, Database, Scope, claim, col, exists, outer, policy, role, uid
+from turnout.db.rls import bootstrap, problems
 from turnout.db.sql.policies import create_policies
 from turnout.db.sql.roles import BOOTSTRAP
 from turnout.errors import ConfigError, DbError
@@ -556,6 +557,48 @@ def test_turnout_db_policies_prints_create_policy(tmp_path: Path, capsys: pytest
         """  using (("notes"."owner" = (select auth.uid())) or ("notes"."body" = 'it''s'))""",
         """  with check (("notes"."owner" = (select auth.uid())) or ("notes"."body" = 'it''s'));""",
     ]
+
+
+def test_turnout_check_names_a_policy_that_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = project(tmp_path)
+    assert main(["check", str(root)]) == 0  # no database yet to be asked
+    (root / "migrations").mkdir()
+    (root / "migrations" / "20260101000000_notes.sql").write_text(
+        "create table notes (id integer primary key, done text);"
+    )
+    assert main(["db", "migrate", "--root", str(root)]) == 0
+    assert main(["check", str(root)]) == 1
+    said = capsys.readouterr().err
+    assert "operator does not exist: text = bool" in said or 'column notes."owner"' in said
+
+
+async def test_what_keeps_policies_from_holding_is_told(place: str) -> None:
+    policy("notes", for_="select", to="anon", using=True)
+    async with notes("create table open_to_all (id integer primary key)", place=place) as db:
+        policy("nowhere", for_="select", to="anon", using=True)
+        policy("open_to_all", for_="select", to="anon", using=col("missing") == 1)
+        if db.dialect == "postgres":
+            await run(place, "grant select on open_to_all to anon")
+        found = " | ".join(await problems(db))
+        assert "'nowhere', which does not exist" in found
+        assert "open_to_all" in found
+        assert "'notes'" not in found
+        if db.dialect == "postgres":
+            assert "superuser" in found
+            assert "'open_to_all' is open to anon" in found
+
+
+async def test_the_bootstrap_may_run_twice_and_at_once(postgres: str) -> None:
+    await run(postgres, "drop schema if exists public, auth cascade; create schema public")
+    db = Database(postgres)
+    try:
+        await asyncio.gather(*(bootstrap(db) for _ in range(4)))
+        assert await db.sql("select auth.uid() as id, auth.role() as role").single() == {"id": None, "role": None}
+        found = await db.sql("select rolname, rolbypassrls, rolcanlogin from pg_roles where rolname = 'service_role'")
+        assert found == [{"rolname": "service_role", "rolbypassrls": True, "rolcanlogin": False}]
+    finally:
+        await db.close()
+    await bootstrap(Database(":memory:"))
 
 
 async def test_printed_policies_of_a_table_that_is_not_there_are_refused() -> None:

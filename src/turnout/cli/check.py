@@ -7,6 +7,7 @@ The exit status is 0 when all is well, 1 when it starts but something is amiss (
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import sys
 from collections.abc import Callable
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     root = project_root(args.folder)
     found = _Found(root)
     routes = found.everything()
-    remarks = [] if found.errors else _remarks(root)
+    remarks = [] if found.errors else [*_remarks(root), *_about_policies(root)]
     if args.json:
         problems = [as_data(each) for each in found.errors + remarks]
         print(json.dumps({"ok": not problems, "routes": routes, "problems": problems}))
@@ -113,5 +114,27 @@ def _remarks(root: Path) -> list[ConfigError]:
     ]
 
 
+def _about_policies(root: Path) -> list[ConfigError]:
+    """What keeps the row policies from holding, if the database is there to be asked."""
+    from ..db import POLICIES, db
+    from ..db.rls import problems
+    from ..errors import DbError
+
+    if not any(POLICIES) or (db.dialect == "sqlite" and not (db.path and db.path.exists())):
+        return []
+
+    async def ask() -> list[str]:
+        try:
+            return await problems(db)
+        except DbError as exc:
+            return [f"the database could not be asked about its policies: {exc.message}"]
+        finally:
+            await db.close()
+
+    file = root / "lib" / "policies.py"
+    return [ConfigError(each, file=file, cure=_POLICY) for each in asyncio.run(ask())]
+
+
+_POLICY = "mend the policy or the table; on PostgreSQL turnout db policies prints what a migration needs"
 _SET = "set it in .env.local, or remove it from .env.example"
 _LIST = "add it there without its value, so that others know of it"

@@ -29,7 +29,7 @@ from .scope import BYPASS, Scope
 
 Command = Literal["select", "insert", "update", "delete"]
 Op = Literal["eq", "neq", "gt", "gte", "lt", "lte"]
-_COMMANDS: tuple[Command, ...] = ("select", "insert", "update", "delete")
+COMMANDS: tuple[Command, ...] = ("select", "insert", "update", "delete")
 
 
 # --- predicates as they are written ---
@@ -317,8 +317,8 @@ def policy(
 
 
 def _mistake(table: str, command: str, roles: tuple[str, ...], using: object, check: object) -> tuple[str, str] | None:
-    if command not in (*_COMMANDS, "all"):
-        return f"for_={command!r} is no command", f"one of {', '.join((*_COMMANDS, 'all'))}"
+    if command not in (*COMMANDS, "all"):
+        return f"for_={command!r} is no command", f"one of {', '.join((*COMMANDS, 'all'))}"
     if not roles or not all(isinstance(role, str) and NAME.match(role) for role in roles):
         return f"to={roles!r} names no role", 'to="authenticated", or to=("anon", "authenticated")'
     if "service_role" in roles:

@@ -8,6 +8,8 @@ connection is handed on to the next user without being reset.
 
 from __future__ import annotations
 
+from typing import LiteralString
+
 import msgspec
 
 from ..scope import Scope
@@ -22,6 +24,7 @@ do $turnout$
 declare
   wanted text;
 begin
+  perform pg_catalog.pg_advisory_xact_lock(7088513);  -- two processes may start at once
   if exists (select from pg_catalog.pg_namespace where nspname = 'auth') then
     return;
   end if;
@@ -60,8 +63,12 @@ SCOPE = (
     " set_config('statement_timeout', $3, true)"
 )
 
-# Tables whose rows a visitor may read although no policy is asked.
-OPEN_TABLES = """
+# A row, if no policy holds for the login itself.
+ABOVE: LiteralString = (
+    "select rolname from pg_catalog.pg_roles where rolname = current_user and (rolsuper or rolbypassrls)"
+)
+# Tables whose rows a visitor may read or change although no policy is asked.
+OPEN_TABLES: LiteralString = """
 select c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 cross join pg_catalog.pg_roles r
 where n.nspname = 'public' and c.relkind in ('r', 'p') and not c.relrowsecurity and r.rolname = 'anon'
