@@ -113,7 +113,8 @@ def starting(
     try:
         server.until_ready()
         yield server
-        assert "Traceback" not in server.log, server.log
+        errors = [line[:600] for line in server.log.splitlines() if "Traceback" in line]
+        assert not errors, (len(errors), errors[:3])
     finally:
         server.kill()
 

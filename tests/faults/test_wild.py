@@ -1,0 +1,44 @@
+"""The fuzzer against a real worker: no server error, no hang, no dead worker, every answer well formed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from faults import fuzz
+from faults.load import Client, request
+from faults.started import raise_file_limit, resident_kb, started
+
+SEED = int(os.environ.get("TURNOUT_FUZZ_SEED") or 20_261_122)
+# Every deadline is near, so that each connection ends while somebody looks.
+QUICK = {"header_timeout_s": 0.5, "body_grace_s": 0.5, "body_bytes_per_s": 1_000_000, "keep_alive_s": 0.5}
+QUICK |= {"write_stall_s": 2, "max_in_flight": 10_000}
+
+
+async def census(port: int) -> dict[str, int]:
+    client = await Client.connect(port)
+    await client.ask()
+    counts = (await client.ask(request("/api/census"))).json
+    client.close()
+    return {name: counts[name] for name in ("tasks", "files", "connections", "requests")}
+
+
+async def test_wild_requests_get_answers_in_order(tmp_path, full, say):
+    count = 100_000 if full else 3_000
+    raise_file_limit(20_000)
+    with started(tmp_path, **QUICK) as server:
+        (pid,) = server.workers()
+        await fuzz.run(server.port, 200, SEED - 10_000)  # what is made once is made
+        await asyncio.sleep(2.5)
+        before, before_kb = await census(server.port), resident_kb(pid)
+
+        found = await fuzz.run(server.port, count, SEED)
+
+        await asyncio.sleep(2.5)
+        after, after_kb = await census(server.port), resident_kb(pid)
+        say(f"seed {SEED}: {found}. Worker: {before_kb} -> {after_kb} KiB, {after}")
+        assert server.workers() == {pid}
+        assert after == before
+    assert not (found.server_errors or found.hangs or found.malformed or found.cut or found.refused), found.__dict__
+    # The die reaches every corner.
+    assert {200, 201, 204, 308, 400, 404, 405, 408, 414, 415, 417, 422, 501, 505} <= set(found.statuses), found
