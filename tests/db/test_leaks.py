@@ -121,7 +121,9 @@ ORDERS: dict[str, tuple[str, ...]] = {
 
 def reads(table: str) -> Iterator[tuple[str, Build]]:
     """Every select list with every filter, modifier, order and count."""
-    counts: tuple[dict[str, Any], ...] = ({}, {"count": "exact"}, {"count": "exact", "head": True})
+    counts: tuple[dict[str, Any], ...] = (
+        {}, {"count": "exact"}, {"count": "exact", "head": True}, {"count": "planned"}, {"count": "estimated"},
+    )  # fmt: skip
     orders = (None, *ORDERS.get(table, ()))
     for select, (word, narrow), (way, shape), order, count in itertools.product(
         SELECTS[table], filters(table), MODIFIERS, orders, counts

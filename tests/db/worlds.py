@@ -30,6 +30,8 @@ TABLES = (
     "create view titles as select id, title, author_id from posts",
 )
 
+COUNT = "create function count_posts() returns bigint language sql stable as 'select count(*) from posts'"
+
 
 def declare() -> None:
     """The policies of these tables. Of secrets and titles there is none."""
@@ -150,6 +152,7 @@ async def _world(place: str, world: int) -> AsyncIterator[Database]:
             await db.sql(statement)  # type: ignore[arg-type]
         if db.dialect == "postgres":
             await apply_policies(db, place)
+            await run(place, COUNT)
         await fill(db, world)
         yield db
     finally:
