@@ -163,4 +163,6 @@ def _plug_db(app: App, config: Config) -> None:
 
     if config.mode == "production" and (config.root / config.migrations_dir).is_dir():
         app.on_startup.append(check)
+    if db.dialect == "postgres":  # SQLite is a file: asking it would only make one where none is used
+        app.on_ready.append(db.ready)
     app.on_shutdown.append(db.close)

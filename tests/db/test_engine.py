@@ -133,6 +133,8 @@ async def test_many_tasks_write_at_once(blog):
                 await db.from_("users").insert({"name": f"{number}-{turn}"})
                 if turn % 5 == 0:
                     async with db.transaction() as tx:
+                        if blog.engine == "postgres":  # where writers do not wait for each other by themselves
+                            await tx.sql("lock table slugs")
                         row = await tx.from_("slugs").select("post_id").eq("slug", "n").single()
                         await tx.from_("slugs").upsert({"slug": "n", "post_id": (row or {"post_id": 0})["post_id"] + 1})
 
@@ -314,8 +316,7 @@ def test_one_database_serves_several_loops_in_turn(tmp_path):
 
 
 BAD_PLACES = {
-    "postgresql://u:secret@h/db": "PostgreSQL comes with a later release",
-    "postgres://h/db": "PostgreSQL comes with a later release",
+    "postgresql://u:secret@h:port/db": "a port that is no number",
     "mysql://h/db": "unknown scheme 'mysql'",
     "sqlite://host/x.db": "names a host",
     "sqlite:///": "is empty",

@@ -35,7 +35,7 @@ def error(
         status = _STATUS.get(code) or (503 if code[:2] in ("53", "08") else 400)
     return DbError(
         code, message, details=details, hint=hint, status=status,
-        retryable=code in _RETRYABLE or code[:2] in ("53", "08"),
+        retryable=code in _RETRYABLE or (code[:2] in ("53", "08") and code != "08007"),
     )  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def from_postgres(exc: BaseException) -> DbError:
         return error(code, str(exc.args[0]), details=getattr(exc, "detail", None), hint=hint)
     if isinstance(exc, TimeoutError):
         return error("57014", "the query took longer than it may", hint="an index, or fewer rows at once")
-    if isinstance(exc, (OSError, asyncpg.InterfaceError)):
+    if isinstance(exc, (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)):
         # What the client could not do is a lost connection, unless the caller's values were at fault.
         if isinstance(exc, ValueError):
             return error("22P02", str(exc.args[0]))

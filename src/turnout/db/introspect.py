@@ -14,7 +14,8 @@ from .schema import UNKNOWN, Argument, Column, ForeignKey, Function, Schema, Tab
 
 _PLAIN = {
     "int2", "int4", "int8", "oid", "float4", "float8", "numeric", "bool", "text", "varchar", "bpchar", "name", "json",
-    "jsonb", "uuid", "date", "time", "timetz", "timestamp", "timestamptz", "interval", "bytea", "xml",
+    "jsonb", "uuid", "date", "time", "timetz", "timestamp", "timestamptz", "interval", "bytea", "xml", "inet", "cidr",
+    "macaddr", "macaddr8", "bit", "varbit", "point", "line", "lseg", "box", "path", "polygon", "circle",
 }  # fmt: skip
 
 # A type as its base: domains unfolded, an array as its element and a flag.

@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from ...errors import ConfigError, DbError
 from ..build import PENDING, Row, Rows, Shape, to_ast, to_insert
@@ -59,8 +59,9 @@ class Address:
             raise ConfigError(
                 "DATABASE_URL has a port that is no number", cure="postgresql://user:password@host:5432/name"
             ) from exc
-        rest = urlencode([pair for pair in query if pair[0] != "pgbouncer"], safe="/")
-        return cls(urlunsplit(parts._replace(query=rest)), told or port == 6543)
+        kept = urlencode([pair for pair in query if pair[0] != "pgbouncer"], safe="/")
+        bare = url.partition("?")[0]  # urlunsplit would make one slash of three
+        return cls(f"{bare}?{kept}" if kept else bare, told or port == 6543)
 
     def __str__(self) -> str:
         """The address without user and password."""
@@ -252,7 +253,9 @@ class PostgresEngine:
 
     def waits(self, shape: Shape) -> bool:
         """Whether *shape*, run beside its task's own transaction, would be lost to it."""
-        return shape[0][0] not in ("select", "sql") or (shape[0][0] == "sql" and not _raw(shape).reads)
+        if shape[0][0] != "sql":
+            return shape[0][0] != "select"
+        return not (self._cache.get(shape) or _raw(shape)).reads
 
     async def later(
         self, shape: Shape, values: tuple[Any, ...], owner: object | None = None, scope: Scope | None = None
@@ -266,13 +269,18 @@ class PostgresEngine:
                 finally:
                     held.altered |= self._stale
         if scope is not None:
-            return await self._with_connection(lambda connection: self._scoped(connection, shape, values, scope))
+            return await self._with_connection(
+                lambda connection: self._scoped(connection, shape, values, scope), self.waits(shape)
+            )
+        writes = shape[0][0] != "select" and self.waits(shape)
         try:
-            return await self._with_connection(lambda connection: self._run(shape, values, connection, False))
+            return await self._with_connection(lambda connection: self._run(shape, values, connection, False), writes)
         except DbError as exc:
             # Compiled for a schema that has changed since; such a statement has done nothing.
             if exc.code in _STALE[:4] and await self._renew(None):
-                return await self._with_connection(lambda connection: self._run(shape, values, connection, False))
+                return await self._with_connection(
+                    lambda connection: self._run(shape, values, connection, False), writes
+                )
             raise
 
     async def _scoped(self, connection: Any, shape: Shape, values: tuple[Any, ...], scope: Scope) -> Any:
@@ -297,14 +305,18 @@ class PostgresEngine:
         await _commit(connection)
         return answer
 
-    async def _with_connection(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+    async def _with_connection(self, work: Callable[[Any], Coroutine[Any, Any, T]], writes: bool = False) -> T:
+        """Do *work* on a connection of the pool; a connection lost to one that *writes* leaves a doubt."""
         pool, connection = await self._acquire()
         try:
             return await work(connection)
         except DbError:
             raise
         except Exception as exc:
-            raise from_postgres(exc) from exc
+            found = from_postgres(exc)
+            if found.code == "08006":  # the driver itself may not have noticed yet
+                connection.terminate()
+            raise (_in_doubt("a write") if writes and _lost(found) else found) from exc
         finally:
             await pool.release(connection)
 
@@ -432,6 +444,14 @@ def _unreachable(exc: Exception) -> DbError:
     return from_postgres(exc)
 
 
+def _lost(found: DbError) -> bool:
+    return found.code[:2] == "08" or found.code[:3] == "57P"
+
+
+def _in_doubt(what: str) -> DbError:
+    return error("08007", f"the connection was lost during {what}: whether it happened is not known", status=503)
+
+
 async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
     """Await *work* even if the caller is cancelled meanwhile, and only then let it be."""
     task = asyncio.ensure_future(work)
@@ -465,11 +485,7 @@ async def _commit(connection: Any) -> None:
         said = await _to_the_end(connection.execute(COMMIT))
     except Exception as exc:
         found = from_postgres(exc)
-        if found.code[:2] == "08" or found.code[:3] == "57P":
-            raise error(
-                "08007", "the connection was lost during COMMIT: whether it happened is not known", status=503
-            ) from exc
-        raise found from exc
+        raise (_in_doubt("COMMIT") if _lost(found) else found) from exc
     if said != "COMMIT":
         raise error("25P02", "the transaction was rolled back, because a statement in it had failed", status=500)
 

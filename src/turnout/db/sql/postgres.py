@@ -480,7 +480,7 @@ _WORD = re.compile(r"[A-Za-z]+")
 _READS = {"select", "with", "values", "table", "explain", "show"}
 _WRITES = {
     "insert", "update", "delete", "merge", "create", "alter", "drop", "truncate", "grant", "revoke", "comment",
-    "refresh", "reindex", "analyze", "do", "call",
+    "refresh", "reindex", "analyze", "do", "call", "lock",
 }  # fmt: skip
 _ALTERS = {"create", "alter", "drop", "do", "call"}
 _CHANGES = re.compile(r"\b(insert|update|delete|merge|into)\b", re.I)
