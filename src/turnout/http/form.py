@@ -273,7 +273,8 @@ class MultipartReader:
                 raise PayloadTooLarge(
                     f"A part has over {limits.header_count} headers, or one over {limits.header_bytes} bytes"
                 ) from None
-            raise _malformed("the multipart body breaks the format") from exc
+            # From None: with a cause it would be logged, and what clients send is no news.
+            raise _malformed("the multipart body breaks the format") from None
 
     def finish(self) -> FormData:
         """The form, once every piece is in."""
