@@ -181,6 +181,9 @@ class App:
             raise self.admission.refuse()
 
     def _judge_host(self, request: Request) -> None:
+        if request._raw is None:
+            # Not from our own parser, so what that refuses may still be in it.
+            guard.check_incoming(request)
         host = request.host
         if host in self._good_hosts:
             return
@@ -200,8 +203,6 @@ class App:
         Raises:
             HTTPError: 400 for a path that has no canonical form, 404 for no route.
         """
-        if request._raw is None:
-            guard.check_incoming(request)
         path, mark, query = request.target.partition("?")
         route = self._static.get(path)
         if route is not None:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..http import guard
-from ..http.fetch import Fetch, within
+from ..http.fetch import Fetch, client_left, within
 from ..http.headers import Headers
 from ..http.request import Request
 from ..http.response import Response, to_bytes
@@ -145,7 +145,7 @@ class _Inbox:
             if self._ended:
                 return b""
             if self.gone:
-                raise ConnectionResetError("the client left before the end of its body")
+                raise client_left()
             if self._watcher is not None:
                 self._news.clear()
                 await self._news.wait()

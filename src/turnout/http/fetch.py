@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from ..errors import ServiceUnavailable
+from ..errors import BadRequest, ServiceUnavailable
 from . import problem
 from .request import Request
 from .response import Response
@@ -64,3 +64,8 @@ async def within(app: Fetch, request: Request, max_duration_s: float) -> Respons
 def handler_timeout(request: Request) -> Response:
     """The answer to a request whose handler was cancelled at its deadline."""
     return problem.to_problem(ServiceUnavailable("The handler took too long", code="handler_timeout"), request)
+
+
+def client_left() -> BadRequest:
+    """What reading a body raises when its client has gone: not a fault of the server's, so it is not logged as one."""
+    return BadRequest("The client left before the end of its body", code="client_left")

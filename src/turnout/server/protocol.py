@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, NoReturn, cast
 import httptools
 
 from ..config import ServerConfig
-from ..errors import BadRequest, HTTPError, ServiceUnavailable
+from ..errors import HTTPError, ServiceUnavailable
 from ..http import guard, problem
 from ..http.body import Body
 from ..http.fetch import Fetch
@@ -164,7 +164,7 @@ class _Incoming:
             if self.bad is not None:
                 raise self.bad
             if connection.gone:
-                raise BadRequest("The client left before the end of its body", code="client_left")
+                raise client_left()
             self.waiter = connection.serving.loop.create_future()
             connection.take_more(self)
             try:
