@@ -1,4 +1,5 @@
 import asyncio
+from typing import Annotated
 
 import msgspec
 
@@ -6,8 +7,8 @@ from turnout import Response
 
 
 class Query(msgspec.Struct):
-    items: int = 10
-    ms: int = 50
+    items: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 10
+    ms: Annotated[int, msgspec.Meta(ge=0, le=100)] = 50
 
 
 async def GET(query: Query):
