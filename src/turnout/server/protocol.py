@@ -29,7 +29,7 @@ from ..config import ServerConfig
 from ..errors import HTTPError, ServiceUnavailable
 from ..http import guard, problem
 from ..http.body import Body
-from ..http.fetch import Fetch, client_left, handler_timeout
+from ..http.fetch import Fetch, client_left
 from ..http.request import Request
 from ..http.response import Response, to_bytes
 from .eager import start
