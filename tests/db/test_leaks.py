@@ -335,6 +335,16 @@ async def test_a_planner_that_forgets_one_table_is_found_out(forgotten: str, mon
     assert found
 
 
+@pytest.mark.parametrize("forgotten", ["posts", "users"])
+async def test_a_table_without_row_level_security_is_found_out(forgotten: str, two_databases: Places) -> None:
+    questions = [each for table in SELECTS for each in sample(list(reads(table)), 4)]
+    async with worlds(two_databases) as pair:
+        for url in two_databases:
+            await run(url, f"alter table {forgotten} disable row level security")
+        found, _ = await leaks(pair, USER_B, questions)
+    assert found
+
+
 async def test_a_write_without_its_check_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     import turnout.db.exec.sqlite as engine
 

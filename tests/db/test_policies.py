@@ -559,6 +559,15 @@ def test_turnout_db_policies_prints_create_policy(tmp_path: Path, capsys: pytest
     ]
 
 
+def test_turnout_db_policies_reads_the_tables_of_a_postgres(
+    postgres: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asyncio.run(run(postgres, "drop schema if exists public, auth cascade; create schema public", NOTES))
+    monkeypatch.setenv("DATABASE_URL", postgres)
+    assert main(["db", "policies", "--root", str(project(tmp_path))]) == 0
+    assert '("owner" = (select auth.uid()))' in capsys.readouterr().out.replace('"public"."notes".', "")
+
+
 def test_turnout_check_names_a_policy_that_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = project(tmp_path)
     assert main(["check", str(root)]) == 0  # no database yet to be asked

@@ -12,7 +12,7 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from ..config import load_config
 from ..env import Mode, load_env
@@ -20,6 +20,9 @@ from ..errors import ConfigError
 from .load import project_root
 from .main import FAILED
 from .report import short
+
+if TYPE_CHECKING:
+    from ..db.schema import Schema
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,13 +37,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     status.add_argument("--json", action="store_true", help="one JSON object per line")
     reset = commands.add_parser("reset", parents=[root], help="delete all data and apply every migration anew")
     reset.add_argument("--yes", action="store_true", help="really")
+    types = commands.add_parser("types", parents=[root], help="write lib/db_types.py: the tables as types")
+    types.add_argument("--check", action="store_true", help="write nothing; exit status 1 if the file is out of date")
     commands.add_parser(
         "policies", parents=[root], help="print lib/policies.py as PostgreSQL's CREATE POLICY, to put in a migration"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do one of the five."""
+    """Do one of the six."""
     root = project_root(args.root)
     mode = cast(Mode, os.environ.get("TURNOUT_MODE", "production"))
     # Only the database settings matter here, so production's demand for allowed_hosts does not.
@@ -49,8 +54,10 @@ def run(args: argparse.Namespace) -> int:
         from ..project import use_database
 
         use_database(config, durable=mode == "production")
-    action = {"new": _new, "migrate": _migrate, "status": _status, "reset": _reset, "policies": _policies}[args.action]
-    return action(args, root / config.migrations_dir)
+    actions = {
+        "new": _new, "migrate": _migrate, "status": _status, "reset": _reset, "types": _types, "policies": _policies,
+    }  # fmt: skip
+    return actions[args.action](args, root / config.migrations_dir)
 
 
 def _new(args: argparse.Namespace, folder: Path) -> int:
@@ -97,8 +104,31 @@ def _reset(args: argparse.Namespace, folder: Path) -> int:
     return 0
 
 
+def _types(args: argparse.Namespace, folder: Path) -> int:
+    from ..db import db
+    from ..db.types import generate
+
+    async def read() -> str:
+        try:
+            await db.engine.reload()
+            return generate(db.engine.schema)
+        finally:
+            await db.close()
+
+    file = project_root(args.root) / "lib" / "db_types.py"
+    text = asyncio.run(read())
+    if args.check:
+        fresh = file.is_file() and file.read_text(encoding="utf-8") == text
+        print(f"{short(file)} is {'up to date' if fresh else 'out of date: turnout db types'}")
+        return 0 if fresh else FAILED
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    print(f"wrote {short(file)}")
+    return 0
+
+
 def _policies(args: argparse.Namespace, folder: Path) -> int:
-    from ..db import POLICIES, db
+    from ..db import POLICIES
     from ..db.sql.policies import create_policies
     from ..project import load_policies
     from ..routing.module import importable
@@ -108,8 +138,19 @@ def _policies(args: argparse.Namespace, folder: Path) -> int:
     load_policies(root)
     if not any(POLICIES):
         raise ConfigError("the project has no policies", file=root / "lib" / "policies.py", cure="add them there")
-    print("\n".join(create_policies(list(POLICIES), db.engine.schema)))
+    print("\n".join(create_policies(list(POLICIES), asyncio.run(_schema()))))
     return 0
+
+
+async def _schema() -> Schema:
+    from ..db import db
+
+    try:
+        if db.dialect == "postgres":
+            await db.engine.refresh()  # type: ignore[misc]
+        return db.engine.schema
+    finally:
+        await db.close()
 
 
 def _place(path: Path | None) -> str:
