@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 from typing import Any
 
 import pytest
+
+# A test that waits for ever would take the whole run with it. No test comes near this; the long forms of
+# the fault tests have an hour.
+LIMIT_S = 3_600 if os.environ.get("TURNOUT_FAULTS") == "full" else 180
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -16,6 +21,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     names = pyfuncitem._fixtureinfo.argnames
     arguments: dict[str, Any] = {name: pyfuncitem.funcargs[name] for name in names}
+
+    async def limited() -> None:
+        async with asyncio.timeout(LIMIT_S):
+            await pyfuncitem.obj(**arguments)
+
     with asyncio.Runner() as runner:
-        runner.run(pyfuncitem.obj(**arguments))
+        runner.run(limited())
     return True
