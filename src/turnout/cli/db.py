@@ -106,12 +106,11 @@ def _reset(args: argparse.Namespace, folder: Path) -> int:
 
 def _types(args: argparse.Namespace, folder: Path) -> int:
     from ..db import db
-    from ..db.types import generate
+    from ..db.types import generate, load
 
     async def read() -> str:
         try:
-            await db.engine.reload()
-            return generate(db.engine.schema)
+            return generate(await load(db))
         finally:
             await db.close()
 

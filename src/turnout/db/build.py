@@ -326,9 +326,13 @@ class Query(Generic[R]):
         """Undo the update or delete, with PGRST124, if it touches more than *count* rows."""
         return self._add(("most",), _whole(count, "max_affected"))
 
-    def select(self, columns: str = "*") -> Query[Rows[Row]]:
+    @overload
+    def select(self, columns: Literal["*"] = "*") -> Query[R]: ...
+    @overload
+    def select(self, columns: str) -> Query[Rows[Row]]: ...
+    def select(self, columns: str = "*") -> Query[Any]:
         """After a mutation: give back the rows that it touched."""
-        return cast("Query[Rows[Row]]", self._add(("returning", columns)))
+        return self._add(("returning", columns))
 
     def single(self: Query[Rows[M]]) -> Query[M | None]:
         """The one row, or None; several raise PGRST116, and undo a mutation."""
@@ -343,9 +347,9 @@ class Query(Generic[R]):
         return self._add(("all",))
 
     @overload
-    def as_(self: Query[Rows[Row]], model: type[M]) -> Query[Rows[M]]: ...
+    def as_(self: Query[Rows[Any]], model: type[M]) -> Query[Rows[M]]: ...
     @overload
-    def as_(self: Query[Row | None], model: type[M]) -> Query[M | None]: ...
+    def as_(self: Query[Mapping[str, Any] | None], model: type[M]) -> Query[M | None]: ...
     def as_(self, model: type[Any]) -> Query[Any]:
         """Give each row as *model*: a msgspec Struct, dataclass, TypedDict or pydantic model."""
         return Query(self._door, self._shape, self._values, model)

@@ -203,7 +203,7 @@ class SqliteEngine:
                 try:
                     entry = make()
                 except DbError as exc:
-                    if exc.code not in ("42P01", "42703", "PGRST204") or not self._renew():
+                    if exc.code not in ("42P01", "42703", "PGRST200", "PGRST204") or not self._renew():
                         raise
                     entry = make()
                 self._cache[key] = entry
