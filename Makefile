@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test test-faults soak lint bench clean
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 $(BIN)/python:
 	@"$(PYTHON)" -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "Turnout needs Python 3.11 or newer; this is %d.%d. Say which: make PYTHON=python3.12 ..." % v[:2])'
@@ -31,6 +31,12 @@ test: $(VENV)/.dev ## lint, type-check and run every test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+test-faults: $(VENV)/.dev ## the long form of the fault tests (half an hour)
+	TURNOUT_FAULTS=full $(BIN)/python -m pytest -m "faults and not soak" tests/faults
+
+soak: $(VENV)/.dev ## a million requests: does anything grow?
+	TURNOUT_FAULTS=full $(BIN)/python -m pytest -m soak tests/faults
 
 lint: $(VENV)/.dev ## lint and type-check only
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

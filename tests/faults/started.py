@@ -31,12 +31,12 @@ def until(true: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) ->
     raise AssertionError(f"not within {deadline_s:.0f} s: {what}")
 
 
-def make(root: Path, **settings: Any) -> Path:
+def make(root: Path, *, sync_threads: int = 4, **settings: Any) -> Path:
     """A copy of the sample in *root*, with *settings* of [tool.turnout.server] and an empty table."""
     shutil.copytree(SAMPLE, root, ignore=shutil.ignore_patterns("__pycache__", "data"), dirs_exist_ok=True)
     lines = [f"{name} = {value}" for name, value in (QUICK | settings).items()]
     with (root / "pyproject.toml").open("a") as file:
-        file.write("\n".join(["", "[tool.turnout.server]", *lines, ""]))
+        file.write("\n".join([f"sync_threads = {sync_threads}", "", "[tool.turnout.server]", *lines, ""]))
     (root / "data").mkdir(exist_ok=True)
     add_table(root / "data/app.db")
     return root

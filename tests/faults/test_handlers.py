@@ -7,7 +7,7 @@ import asyncio
 from faults.load import Client, ask, request
 from faults.started import started
 
-THREADS = 4  # sync_threads of the sample
+THREADS = 4
 
 
 async def tasks(port: int) -> int:
@@ -36,7 +36,7 @@ async def test_an_endless_handler_is_a_503_and_leaves_no_task(tmp_path):
 
 async def test_threads_that_never_end_are_counted_refused_when_full_and_end_their_worker(tmp_path, say):
     # stuck: over max_duration_s, with nobody waiting for it any more
-    with started(tmp_path, max_duration_s=2) as server:
+    with started(tmp_path, max_duration_s=2, sync_threads=THREADS) as server:
         (old,) = server.workers()
         stuck = [asyncio.create_task(ask(server.port, request("/api/thread?stuck"))) for _ in range(THREADS)]
         while (full := await ask(server.port, request("/api/thread"))).status == 200:
