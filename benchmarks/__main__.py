@@ -30,6 +30,14 @@ from .running import start as start_all
 from .workloads import WORKLOADS, Workload
 
 QUICK = ("W1", "W2", "W3", "W4")
+HEADINGS = {
+    BASE: "**Turnout**",
+    "W1": "hello",
+    "W1h": "hello, a browser's headers",
+    "W2": "path + query",
+    "W3": "validated POST",
+    "W4": "ten rows, SQLite",
+}
 Tables = dict[str, list[list[str]]]
 
 
@@ -108,7 +116,7 @@ def run(args: argparse.Namespace) -> None:
     """Measure, print and write the page, also of what was measured before something went wrong."""
     if args.table:
         try:
-            print(last_summary(args.results))
+            print(last_summary(args.results, {name: each.title for name, each in CONTENDERS.items()} | HEADINGS))
         except FileNotFoundError as exc:
             raise BenchmarkError(str(exc)) from None
         return
@@ -121,7 +129,8 @@ def run(args: argparse.Namespace) -> None:
     try:
         measure_all(args, setups, contenders, workloads, trouble, tables)
         if args.full:
-            measure_more(setups, trouble, tables)
+            alone = {name: setup for name, setup in setups.items() if not setup.on_postgres}
+            measure_more(alone, trouble, tables)
     finally:
         if tables:
             tables["Not measured"] = trouble.rows

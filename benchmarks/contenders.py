@@ -37,6 +37,8 @@ class Setup:
     cwd: Path
     versions: str
     env: Mapping[str, str] = field(default_factory=dict)
+    on_postgres: bool = False
+    """Whether DATABASE_URL is the run's PostgreSQL, and not the contender's SQLite file."""
     migrate: tuple[str, ...] = ()
     """A command that makes this contender's own tables in DATABASE_URL, before the others'."""
 
@@ -62,7 +64,7 @@ def turnout_command(project: Path, port: int) -> list[str]:
     return [program, "start", str(project), "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
 
 
-def prepare_turnout(project: Path, *migrate: str) -> Setup:
+def prepare_turnout(project: Path, *migrate: str, on_postgres: bool = False) -> Setup:
     """Turnout on its own server."""
     binaries = turnout_env()
     return Setup(
@@ -70,6 +72,7 @@ def prepare_turnout(project: Path, *migrate: str) -> Setup:
         project,
         python_versions(binaries / "python", "turnout", "uvloop", "httptools", "msgspec", "asyncpg"),
         migrate=(str(binaries / "turnout"), *migrate) if migrate else (),
+        on_postgres=on_postgres,
     )
 
 
@@ -141,6 +144,12 @@ CONTENDERS = {
             "Turnout: examples/blog",
             lambda: prepare_turnout(HERE.parent / "examples" / "blog", "db", "migrate"),
             ("W9",),
+        ),
+        Contender(
+            "turnout-postgres",
+            "Turnout with PostgreSQL behind db",
+            lambda: prepare_turnout(HERE / "apps" / "turnout-postgres", on_postgres=True),
+            ("W5",),
         ),
         Contender(
             "raw",

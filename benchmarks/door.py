@@ -41,6 +41,9 @@ class Constant:
 
     def drain(self) -> None: ...
 
+    def healthy(self) -> bool:
+        return True
+
     async def shutdown(self) -> None: ...
 
 

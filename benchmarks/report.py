@@ -69,8 +69,12 @@ def _rate(rounds: Sequence[Round] | None) -> float | None:
     return statistics.median(each.requests_s for each in rounds) if rounds else None
 
 
-def last_summary(folder: Path) -> str:
+def last_summary(folder: Path, titles: Mapping[str, str]) -> str:
     """The newest summary of the newest page in *folder*, with its machine, date and command, as Markdown.
+
+    Args:
+        folder: Where the pages are.
+        titles: What to call contenders and workloads for readers who do not know their names here.
 
     Raises:
         FileNotFoundError: no page has one.
@@ -79,11 +83,16 @@ def last_summary(folder: Path) -> str:
         head, *runs = re.split(r"^## ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
         for text in reversed(runs):
             if SUMMARY in text:
-                table = text.partition(SUMMARY)[2].partition("\n##")[0].strip()
+                lines = text.partition(SUMMARY)[2].partition("\n##")[0].strip().splitlines()
+                cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+                named = [[titles.get(cell, cell) for cell in row] for row in cells]
+                where = f"[All of it](benchmarks/results/{page.name})"
+                table = "\n".join(f"| {' | '.join(row)} |" for row in named)
                 command = re.search(r"^- Command: (.+)$", text, re.MULTILINE)
                 rounds = re.search(r"^- Rounds: (.+)$", text, re.MULTILINE)
+                how = rounds[1] if rounds else ""
                 said = f"{head.strip().removeprefix('# ')}. Command: {command[1] if command else '?'}"
-                return f"{table}\n\nMeasured {said}; {rounds[1] if rounds else ''}. [All of it]({page.name})."
+                return f"{table}\n\nMeasured {said}; {how}. In brackets: the ratio to Turnout in that run. {where}."
     raise FileNotFoundError(f"no summary in {folder}; run python -m benchmarks first")
 
 

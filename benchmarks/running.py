@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,8 +16,17 @@ from .stores import Postgres, Stores, make_sqlite, running_postgres
 from .workloads import Call, Workload, WrongAnswer, check
 
 BOOT_S = 30
-TROUBLE = (BenchmarkError, WrongAnswer, OSError, subprocess.SubprocessError, ValueError, KeyError)
-"""What a contender may do wrong: the last two are answers that cannot be read at all."""
+TROUBLE = (
+    BenchmarkError,
+    WrongAnswer,
+    OSError,
+    subprocess.SubprocessError,
+    http.client.HTTPException,
+    ValueError,  # an answer that cannot be read at all, as are the next two
+    LookupError,
+    TypeError,
+)
+"""What going wrong with one contender looks like."""
 
 
 @dataclass
@@ -50,6 +60,10 @@ def running(name: str, setup: Setup, postgres: Postgres | None = None) -> Iterat
     file = make_sqlite(ENVS / "data" / f"{name}.db", setup.migrate, setup.cwd)
     stores, port = Stores(file, postgres), free_port()
     log, env = ENVS / "logs" / f"{name}.log", {**setup.env, **stores.env()}
+    if setup.on_postgres:
+        if postgres is None:
+            raise BenchmarkError("there is no PostgreSQL in this measurement")
+        env["DATABASE_URL"] = postgres.url
     with serving(name, setup.command(port), port=port, log=log, cwd=setup.cwd, env=env) as server:
         yield server, stores
 

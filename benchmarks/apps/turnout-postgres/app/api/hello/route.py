@@ -1,0 +1,5 @@
+"""W1: the smallest answer."""
+
+
+async def GET(request):
+    return {"message": "Hello World!"}
