@@ -6,7 +6,8 @@ whether the policies fit the tables, for ``turnout check`` and for what opens th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, DbError
 from .errors import from_postgres
@@ -18,31 +19,41 @@ from .sql.roles import ABOVE, BOOTSTRAP, OPEN_TABLES
 if TYPE_CHECKING:
     from .database import Database
 
+_NAMED = re.compile(r"\b(?:auth\.(?:uid|jwt|role)|anon|authenticated|service_role)\b", re.I)
+
 
 async def bootstrap(database: Database) -> None:
     """Make the roles ``anon``, ``authenticated`` and ``service_role`` and the schema ``auth`` on PostgreSQL.
 
-    Nothing happens where a schema ``auth`` is, and on SQLite. It must be done before the first
-    migration, which may name them.
+    Nothing happens where a schema ``auth`` is, and on SQLite.
 
     Raises:
         ConfigError: the login may not make roles.
     """
-    if database.dialect != "postgres":
-        return
-    from .exec.postgres import exclusive
+    if database.dialect == "postgres":
+        from .exec.postgres import exclusive
 
-    async with exclusive(database.engine) as connection:  # type: ignore[arg-type]
-        try:
-            await connection.execute(BOOTSTRAP)
-        except Exception as exc:
-            found = from_postgres(exc)
-            if found.code != "42501":
-                raise found from exc
-            raise ConfigError(
-                f"the roles that row policies need could not be made: {found.message}",
-                cure="migrate with a login that may create roles, or let the database's owner make them",
-            ) from exc
+        async with exclusive(database.engine) as connection:  # type: ignore[arg-type]
+            await prepare(connection)
+
+
+def needs_roles(sql: str) -> bool:
+    """Whether the statements of a migration name what :func:`prepare` makes."""
+    return _NAMED.search(sql) is not None
+
+
+async def prepare(connection: Any) -> None:
+    """:func:`bootstrap`, on a connection that is there already."""
+    try:
+        await connection.execute(BOOTSTRAP)
+    except Exception as exc:
+        found = from_postgres(exc)
+        if found.code != "42501":
+            raise found from exc
+        raise ConfigError(
+            f"the roles that row policies need could not be made: {found.message}",
+            cure="migrate with a login that may create roles, or let the database's owner make them",
+        ) from exc
 
 
 async def problems(database: Database) -> list[str]:
