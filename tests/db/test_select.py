@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
+from typing import NotRequired, TypedDict
 
 import pytest
 from msgspec import Struct
@@ -220,7 +222,41 @@ async def test_as_gives_models(blog):
         assert await db.from_("posts").select("id, title").as_(Post).eq("id", 2).single() == Post(2, "alpha")
         assert await db.from_("posts").select("id, title").eq("id", 3).single().as_(Post) is None
         with pytest.raises(DbError, match="does not fit Post"):
-            await db.from_("posts").select("id").as_(Post)
+            await db.from_("posts").select("title:id, id").as_(Post)
+
+
+class Needy(TypedDict):
+    id: int
+    nope: NotRequired[str]
+
+
+@dataclass
+class Author:
+    name: str
+    posts: list[Needy]
+    email: str = ""
+
+
+class Renamed(Struct, rename={"heading": "title"}):
+    heading: str
+
+
+async def test_a_model_is_checked_against_the_select_though_there_is_no_row(blog):
+    async with blog() as db:
+        posts = db.from_("posts")
+        assert await posts.select("id").as_(Needy) == []
+        assert await posts.select("title").as_(Renamed) == []
+        assert await db.from_("users").select("name, posts(id)").single().as_(Author) is None
+        for query in (
+            posts.select("id").as_(Post),
+            posts.select("id, heading:title").as_(Renamed),
+            posts.update({"views": 1}).eq("id", 1).select("id").as_(Post),
+            db.from_("users").select("name").as_(Author),
+            db.from_("users").select("name, mine:posts(id)").single().as_(Author),
+        ):
+            for _ in range(2):
+                with pytest.raises(DbError, match=r"needs (title|posts), which the query does not give"):
+                    await query
 
 
 async def test_as_gives_pydantic_models(blog):

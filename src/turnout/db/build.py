@@ -11,14 +11,32 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Awaitable, Generator, Iterable, Mapping, Sequence
-from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Generic,
+    Literal,
+    NotRequired,
+    Protocol,
+    TypeVar,
+    cast,
+    get_origin,
+    get_type_hints,
+    overload,
+)
+from weakref import WeakKeyDictionary
 
 import msgspec
+import msgspec.structs
 
 from ..errors import DbError, ValidationFailed
 from . import ast
 from .errors import error
 from .parse import SHORT, Parts, nest, parse_key, parse_logic, parse_path, parse_place, parse_select
+
+if TYPE_CHECKING:
+    from .schema import Schema
 
 T = TypeVar("T")
 M = TypeVar("M")
@@ -52,6 +70,9 @@ class Door(Protocol):
     """What runs queries: a Database or a Transaction."""
 
     server_owned: frozenset[str]
+
+    @property
+    def engine(self) -> Any: ...
 
     def now(self, shape: Shape, values: tuple[Any, ...]) -> Any: ...
 
@@ -132,7 +153,10 @@ class Query(Generic[R]):
         answer = self._door.now(self._shape, self._values)
         if answer is PENDING:
             answer = yield from self._door.later(self._shape, self._values).__await__()
-        return cast("R", answer if self._model is None else _fit(answer, self._model))
+        if self._model is None:
+            return cast("R", answer)
+        _check_model(self._model, self._shape, self._door.engine)
+        return cast("R", _fit(answer, self._model))
 
     def __repr__(self) -> str:
         return f"<Query {self._shape!r}>"  # without values: they are nobody's business in a log
@@ -326,8 +350,8 @@ class Query(Generic[R]):
         """Undo the update or delete, with PGRST124, if it touches more than *count* rows."""
         return self._add(("most",), _whole(count, "max_affected"))
 
-    @overload
-    def select(self, columns: Literal["*"] = "*") -> Query[R]: ...
+    @overload  # "*" is a str too, and the first that fits is meant
+    def select(self, columns: Literal["*"] = "*") -> Query[R]: ...  # type: ignore[overload-overlap]
     @overload
     def select(self, columns: str) -> Query[Rows[Row]]: ...
     def select(self, columns: str = "*") -> Query[Any]:
@@ -351,7 +375,10 @@ class Query(Generic[R]):
     @overload
     def as_(self: Query[Mapping[str, Any] | None], model: type[M]) -> Query[M | None]: ...
     def as_(self, model: type[Any]) -> Query[Any]:
-        """Give each row as *model*: a msgspec Struct, dataclass, TypedDict or pydantic model."""
+        """Give each row as *model*: a msgspec Struct, dataclass, TypedDict or pydantic model.
+
+        What the model needs and the select does not give raises 42804, whether there are rows or not.
+        """
         return Query(self._door, self._shape, self._values, model)
 
 
@@ -500,6 +527,62 @@ def _fit(answer: Any, model: Any) -> Any:
     if isinstance(answer, Rows):
         return Rows((_convert(row, model) for row in answer), answer.count)
     return _convert(answer, model)
+
+
+_checked: WeakKeyDictionary[Any, set[Any]] = WeakKeyDictionary()
+
+
+def _check_model(model: Any, shape: Shape, engine: Any) -> None:
+    """Raise if *model* has a field that the rows of *shape* cannot fill; looked at once for each shape."""
+    done = _checked.setdefault(engine, set())
+    if (model, shape) in done or shape[0][0] not in ("select", "insert", "update", "delete"):
+        return
+    missing = [name for name in _needs(model) if name not in _gives(shape, engine.schema)]
+    if missing:
+        raise error(
+            "42804", f"{model.__name__} needs {', '.join(missing)}, which the query does not give",
+            hint="select it, or give the field a default", status=500,
+        )  # fmt: skip
+    if len(done) >= 1_000:
+        done.clear()
+    done.add((model, shape))
+
+
+def _gives(shape: Shape, schema: Schema) -> tuple[str, ...]:
+    from .plan import SelectPlan, plan  # here, since a plan is made of what this module makes
+
+    if shape[0][0] == "select":
+        items = parse_select(shape[0][2])
+    else:
+        returning = _returning(shape[1:], Parts())
+        items = returning.items if returning is not None else (ast.Star(),)
+    found = plan(ast.Select(shape[0][1], items), schema)
+    assert isinstance(found, SelectPlan)
+    return tuple(output.name for output in found.outputs) + tuple(name for e in found.embeds for name in e.names)
+
+
+def _needs(model: Any) -> list[str]:
+    if isinstance(model, type) and issubclass(model, msgspec.Struct):
+        return [field.encode_name for field in msgspec.structs.fields(model) if field.required]
+    if dataclasses.is_dataclass(model):
+        return [
+            field.name
+            for field in dataclasses.fields(model)
+            if field.init and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        ]
+    pydantic = getattr(model, "model_fields", None)
+    if pydantic is not None:
+        # A field with an alias may go by several names; pydantic itself says what is missing then.
+        return [name for name, field in pydantic.items() if field.is_required() and not field.validation_alias]
+    return [name for name in sorted(getattr(model, "__required_keys__", ())) if not _optional(model, name)]
+
+
+def _optional(model: Any, name: str) -> bool:
+    """A TypedDict's NotRequired, which its own list overlooks where annotations are postponed."""
+    try:
+        return get_origin(get_type_hints(model, include_extras=True)[name]) is NotRequired
+    except NameError:
+        return True
 
 
 def _convert(row: Row, model: Any) -> Any:

@@ -222,6 +222,11 @@ class Scoped(_Queries):
     def __repr__(self) -> str:
         return f"<Scoped {self._database!r} {self.scope.role}>"  # without claims, which are personal
 
+    @property
+    def engine(self) -> SqliteEngine | PostgresEngine:
+        """The engine of the database."""
+        return self._database.engine
+
     def now(self, shape: Shape, values: tuple[Any, ...]) -> Any:
         """For Query: the answer of a quick read, or PENDING."""
         return self._database.now(shape, values, self.scope)
@@ -253,6 +258,11 @@ class Transaction(_Queries):
         self._failed = self._open = False
         self._before: Transaction | None = None
         self.server_owned = database.server_owned
+
+    @property
+    def engine(self) -> SqliteEngine | PostgresEngine:
+        """The engine of the database."""
+        return self._engine or self._database.engine
 
     @property
     def _root(self) -> Transaction:
