@@ -138,6 +138,7 @@ class Taken:
 
     statuses: list[int] = field(default_factory=list)
     rest: bytes = b""  # an answer that was begun and not ended
+    in_chunks: bool = False  # it came in chunks, so that the client knows
 
 
 def take_apart(data: bytes, *, heads: bool = False) -> Taken:
@@ -161,7 +162,7 @@ def take_apart(data: bytes, *, heads: bool = False) -> Taken:
             headers[name] = pair[2]
         body, data = _body(status, headers, rest, heads)
         if body is None:
-            taken.rest = rest
+            taken.rest, taken.in_chunks = rest, b"transfer-encoding" in headers
             return taken
         taken.statuses.append(status)
         is_problem = body and headers.get(b"content-type") == b"application/problem+json"
@@ -216,6 +217,7 @@ class Found:
     hangs: list[int] = field(default_factory=list)
     malformed: dict[int, str] = field(default_factory=dict)
     cut: list[int] = field(default_factory=list)  # in order closed, with an answer begun and not ended
+    broken_off: list[int] = field(default_factory=list)  # streams, without their last chunk
     refused: list[int] = field(default_factory=list)  # not even connected
 
     @property
@@ -226,7 +228,8 @@ class Found:
         return (
             f"{self.answers:,} answers to {self.conversations:,} conversations, {dict(sorted(self.statuses.items()))}; "
             f"5xx other than 501, 505: {len(self.server_errors)}; hangs: {len(self.hangs)}; malformed: "
-            f"{len(self.malformed)}; cut: {len(self.cut)}; not connected: {len(self.refused)}"
+            f"{len(self.malformed)}; cut: {len(self.cut)}; streams broken off: {len(self.broken_off)}; "
+            f"not connected: {len(self.refused)}"
         )
 
 
@@ -289,7 +292,7 @@ async def converse(port: int, seed: int, pieces: list[bytes], found: Found) -> N
     if any(status >= 500 and status not in (501, 505) for status in taken.statuses):
         found.server_errors.append(seed)
     if taken.rest and ended == "closed":
-        found.cut.append(seed)
+        (found.broken_off if taken.in_chunks else found.cut).append(seed)
 
 
 def main() -> None:
