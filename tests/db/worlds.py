@@ -42,7 +42,7 @@ def declare() -> None:
         policy("posts", for_="select", to=everyone, using=col("published") == True)  # noqa: E712
         policy("posts", to=signed_in, using=col("author_id") == uid())
         seen = exists("posts", col("id") == outer("post_id"))
-        policy("comments", for_="select", to=everyone, using=seen)
+        policy("comments", for_="select", to=everyone, using=seen & (col("score") >= 0))
         policy("comments", to=signed_in, using=col("author_id") == uid())
         policy("tags", for_="select", to=everyone, using=True)
         policy("post_tags", for_="select", to=everyone, using=seen)
@@ -83,6 +83,8 @@ def rows(world: int) -> dict[str, list[dict[str, Any]]]:
             {"id": 21, "post_id": 1, "author_id": A, "body": secret("note"), "score": 70 + world},
             {"id": 22, "post_id": 2, "author_id": A, "body": None if more else secret("note"), "score": None},
             {"id": 23, "post_id": 3, "author_id": A, "body": "public comment", "score": 1},
+            {"id": 25, "post_id": 3, "author_id": A, "body": secret("aside"), "score": -world},
+            *([{"id": 65, "post_id": 3, "author_id": A, "body": secret("aside"), "score": None}] if more else []),
             {"id": 24, "post_id": 10, "author_id": B, "body": "note of B", "score": 2},
             *({"id": 60 + n, "post_id": 1, "author_id": A, "body": secret("x"), "score": n} for n in range(2 * more)),
         ],
