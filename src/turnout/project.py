@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from .admission import Admission
 from .app import App, ErrorHandler, Route, answering, sized
 from .config import Config, load_config
 from .env import Mode, env
-from .errors import ConfigError
+from .errors import ConfigError, DbError
 from .http.address import Trust
 from .http.fetch import PROBES
 from .http.guard import AllowedHosts
@@ -22,6 +23,8 @@ from .routing.manifest import Manifest, RouteFile
 from .routing.module import RouteConfig, importable, load_error, load_middleware, load_module, read_exports
 from .routing.scan import scan
 from .threads import Threads
+
+logger = logging.getLogger("turnout.project")
 
 # Constants whose feature is not part of this version. Ignoring them would leave a route
 # open that its author believes guarded, so they stop the start.
@@ -147,12 +150,27 @@ def load_policies(root: Path) -> None:
             sys.modules.pop(load_module(file, root).__name__, None)
 
 
+def migrations_folder(config: Config) -> Path:
+    """Where the migrations are: ``migrations/``, or what Supabase's tools wrote, if that is all there is."""
+    folder = config.root / config.migrations_dir
+    theirs = config.root / "supabase" / "migrations"
+    if config.database_url.startswith("postgres") and not folder.is_dir() and theirs.is_dir():
+        return theirs
+    return folder
+
+
 def _plug_db(app: App, config: Config) -> None:
-    """In production pending migrations stop the start; everywhere the database is closed at the end."""
+    """In production pending migrations stop the start; everywhere the database is closed at the end.
+
+    A PostgreSQL that is away does not: the worker starts, and is ready once it is back.
+    """
     from .db import db, migrate
 
+    folder = migrations_folder(config)
+    unseen = config.mode == "production" and folder.is_dir()
+
     async def check() -> None:
-        folder = config.root / config.migrations_dir
+        nonlocal unseen
         pending = [each for each in await migrate.status(db, folder) if each.applied_at is None]
         if pending:
             raise ConfigError(
@@ -160,9 +178,23 @@ def _plug_db(app: App, config: Config) -> None:
                 file=folder,
                 cure="run: turnout db migrate",
             )
+        unseen = False
 
-    if config.mode == "production" and (config.root / config.migrations_dir).is_dir():
-        app.on_startup.append(check)
+    async def begin() -> None:
+        try:
+            await check()
+        except DbError as exc:
+            if not exc.retryable:
+                raise
+            logger.warning("starting without the database: %s", exc)
+
+    async def ready() -> bool:
+        if unseen:
+            await check()
+        return await db.ready()
+
+    if unseen:
+        app.on_startup.append(begin)
     if db.dialect == "postgres":  # SQLite is a file: asking it would only make one where none is used
-        app.on_ready.append(db.ready)
+        app.on_ready.append(ready)
     app.on_shutdown.append(db.close)

@@ -10,19 +10,23 @@ import argparse
 import asyncio
 import json
 import os
+import sys
+from collections.abc import Awaitable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from ..config import load_config
 from ..env import Mode, load_env
-from ..errors import ConfigError
+from ..errors import ConfigError, DbError
 from .load import project_root
 from .main import FAILED
 from .report import short
 
 if TYPE_CHECKING:
     from ..db.schema import Schema
+
+T = TypeVar("T")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +41,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     status.add_argument("--json", action="store_true", help="one JSON object per line")
     reset = commands.add_parser("reset", parents=[root], help="delete all data and apply every migration anew")
     reset.add_argument("--yes", action="store_true", help="really")
+    commands.add_parser("seed", parents=[root], help="run seed.sql, or seed.pg.sql and seed.sqlite.sql, of migrations/")
+    local = commands.add_parser(
+        "local", parents=[root], help="start a PostgreSQL in the data folder, print its address"
+    )
+    local.add_argument("--stop", action="store_true", help="stop it instead")
     types = commands.add_parser("types", parents=[root], help="write lib/db_types.py: the tables as types")
     types.add_argument("--check", action="store_true", help="write nothing; exit status 1 if the file is out of date")
     commands.add_parser(
@@ -45,19 +54,37 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do one of the six."""
+    """Do one of them."""
     root = project_root(args.root)
     mode = cast(Mode, os.environ.get("TURNOUT_MODE", "production"))
     # Only the database settings matter here, so production's demand for allowed_hosts does not.
     config = load_config(root, "development", load_env(root, mode))
-    if args.action != "new":
-        from ..project import use_database
+    if args.action == "local":
+        return _local(args, root / config.data_dir)
+    if args.action == "new":
+        return _new(args, root / config.migrations_dir)
+    from ..project import migrations_folder, use_database
 
-        use_database(config, durable=mode == "production")
+    use_database(config, durable=mode == "production")
     actions = {
-        "new": _new, "migrate": _migrate, "status": _status, "reset": _reset, "types": _types, "policies": _policies,
+        "migrate": _migrate, "status": _status, "reset": _reset, "seed": _seed, "types": _types, "policies": _policies,
     }  # fmt: skip
-    return actions[args.action](args, root / config.migrations_dir)
+    try:
+        return actions[args.action](args, migrations_folder(config))
+    except DbError as exc:
+        if exc.status < 500:
+            raise
+        raise ConfigError(f"{exc.message}{f' ({exc.details})' if exc.details else ''}", cure=exc.hint) from exc
+
+
+async def _closing(work: Awaitable[T]) -> T:
+    """*work*, and then the database closed, on one event loop."""
+    from ..db import db
+
+    try:
+        return await work
+    finally:
+        await db.close()
 
 
 def _new(args: argparse.Namespace, folder: Path) -> int:
@@ -70,18 +97,18 @@ def _new(args: argparse.Namespace, folder: Path) -> int:
 def _migrate(args: argparse.Namespace, folder: Path) -> int:
     from ..db import db, migrate
 
-    done = asyncio.run(migrate.migrate(db, folder))
+    done = asyncio.run(_closing(migrate.migrate(db, folder)))
     for each in done:
         print(f"applied {each.version}_{each.name}")
     if not done:
-        print(f"{_place(db.path)} is up to date")
+        print(f"{_place()} is up to date")
     return 0
 
 
 def _status(args: argparse.Namespace, folder: Path) -> int:
     from ..db import db, migrate
 
-    found = asyncio.run(migrate.status(db, folder))
+    found = asyncio.run(_closing(migrate.status(db, folder)))
     for each in found:
         state = (
             "changed" if each.changed else "missing" if not each.file else "applied" if each.applied_at else "pending"
@@ -98,9 +125,34 @@ def _reset(args: argparse.Namespace, folder: Path) -> int:
     from ..db import db, migrate
 
     if not args.yes:
-        raise ConfigError(f"this deletes all data in {_place(db.path)}", cure="turnout db reset --yes, if you mean it")
-    for each in asyncio.run(migrate.reset(db, folder)):
+        raise ConfigError(f"this deletes all data in {_place()}", cure="turnout db reset --yes, if you mean it")
+    for each in asyncio.run(_closing(migrate.reset(db, folder))):
         print(f"applied {each.version}_{each.name}")
+    return 0
+
+
+def _seed(args: argparse.Namespace, folder: Path) -> int:
+    from ..db import db, migrate
+
+    path = asyncio.run(_closing(migrate.seed(db, folder)))
+    if path is None:
+        raise ConfigError(
+            "there is nothing to seed with", file=folder / "seed.sql", cure="write INSERT statements there"
+        )
+    print(f"ran {short(path)}")
+    return 0
+
+
+def _local(args: argparse.Namespace, data: Path) -> int:
+    from ..db.local import LocalPostgres
+
+    server = LocalPostgres(data / "postgres")
+    if args.stop:
+        server.stop()
+        return 0
+    server.start()
+    print(f"DATABASE_URL={server.url()}")
+    print(f"its data are in {short(server.folder)}; turnout db local --stop ends it", file=sys.stderr)
     return 0
 
 
@@ -152,5 +204,9 @@ async def _schema() -> Schema:
         await db.close()
 
 
-def _place(path: Path | None) -> str:
-    return short(path) if path else "the database in memory"
+def _place() -> str:
+    from ..db import db
+
+    if db.dialect == "postgres":
+        return db.place
+    return short(db.path) if db.path else "the database in memory"

@@ -99,10 +99,10 @@ def _migrate(root: Path) -> None:
     """Apply pending migrations."""
     from ..db import db, migrate
     from ..dev.server import say
-    from ..project import use_database
+    from ..project import migrations_folder, use_database
 
     config = read_settings(root, "development")
-    folder = root / config.migrations_dir
+    folder = migrations_folder(config)
     if folder.is_dir():
         use_database(config, durable=False)
         for each in asyncio.run(migrate.migrate(db, folder)):

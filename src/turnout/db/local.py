@@ -26,7 +26,8 @@ class LocalPostgres:
     """A PostgreSQL server whose data are in *folder*.
 
     Args:
-        folder: Made if it is not there; one server at a time runs on it.
+        folder: Made if it is not there; one server at a time runs on it. When root asks, whom the
+            server runs as must be able to get there, or a folder in the temporary one is used.
         options: Server settings, such as ``{"fsync": "off"}``.
 
     Raises:
@@ -35,8 +36,11 @@ class LocalPostgres:
 
     def __init__(self, folder: Path, options: dict[str, str] | None = None) -> None:
         self.folder, self.options = folder.absolute(), options or {}
-        self._data, self._log = self.folder / "data", self.folder / "log"
         self._as = _other_user(self.folder)
+        if self._as and not _open_to_all(self.folder.parent):
+            self.folder = self._elsewhere()
+            self._as = _other_user(self.folder)
+        self._data, self._log = self.folder / "data", self.folder / "log"
         self._bin = _binaries()
 
     @property
@@ -44,6 +48,9 @@ class LocalPostgres:
         """Where the server listens: the folder, or a private one with a shorter name."""
         if len(os.fsencode(self.folder)) <= _SOCKET_BYTES:
             return self.folder
+        return self._elsewhere()
+
+    def _elsewhere(self) -> Path:
         name = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"turnout-pg-{name}"
 
@@ -132,6 +139,10 @@ def _other_user(folder: Path) -> dict[str, int]:
             continue
         return {"user": found.pw_uid, "group": found.pw_gid}
     raise ConfigError("PostgreSQL does not run as root", cure="run this as another user")
+
+
+def _open_to_all(folder: Path) -> bool:
+    return all(each.stat().st_mode & 0o001 for each in (folder, *folder.parents) if each.exists())
 
 
 def _binaries() -> Path:
