@@ -99,6 +99,7 @@ class PostgresEngine:
                 "DATABASE_URL is a PostgreSQL, and its driver is not installed", cure='pip install "turnout[postgres]"'
             ) from exc
         self.address = address
+        self.aggregates = True
         self._pools: dict[asyncio.AbstractEventLoop, asyncio.Task[Any]] = {}
         self._cache: OrderedDict[Any, Any] = OrderedDict()
         self._held: dict[object, _Held] = {}
@@ -254,8 +255,9 @@ class PostgresEngine:
     def waits(self, shape: Shape) -> bool:
         """Whether *shape*, run beside its task's own transaction, would be lost to it."""
         if shape[0][0] != "sql":
-            return shape[0][0] != "select"
-        return not (self._cache.get(shape) or _raw(shape)).reads
+            return bool(shape[0][0] != "select")
+        entry: Raw = self._cache.get(shape) or _raw(shape)
+        return not entry.reads
 
     async def later(
         self, shape: Shape, values: tuple[Any, ...], owner: object | None = None, scope: Scope | None = None
@@ -335,7 +337,9 @@ class PostgresEngine:
             return await self._run_raw(shape, values, connection, inside)
         if verb == "insert":
             return await self._insert(shape, values, connection, inside)
-        entry = await self._entry(shape, lambda schema: compile_plan(plan(to_ast(shape), schema)), connection)
+        entry = await self._entry(
+            shape, lambda schema: compile_plan(plan(to_ast(shape), schema, aggregates=self.aggregates)), connection
+        )
         params = entry.bind(values)
         if entry.reads:
             return await _read(connection, entry, params)
