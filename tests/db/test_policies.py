@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from turnout.cli.main import main
-from turnout.db import POLICIES, Database, Scope, claim, col, exists, outer, policy, role, uid
-from turnout.db.rls import bootstrap, problems
+from turnout.db import POLICIES, Database, Scope, claim, col, exists, migrate, outer, policy, role, uid
+from turnout.db.rls import bootstrap, needs_roles, problems
 from turnout.db.sql.policies import create_policies
 from turnout.db.sql.roles import BOOTSTRAP
 from turnout.errors import ConfigError, DbError
@@ -610,6 +610,35 @@ async def test_the_bootstrap_may_run_twice_and_at_once(postgres: str) -> None:
     finally:
         await db.close()
     await bootstrap(Database(":memory:"))
+
+
+async def test_a_migration_that_names_the_roles_finds_them_there(postgres: str, tmp_path: Path) -> None:
+    await run(postgres, "drop schema if exists public, auth cascade; create schema public")
+    files = {
+        "1_notes.pg.sql": NOTES,
+        "2_policies.pg.sql": "alter table notes enable row level security; grant select on notes to authenticated;"
+        " create policy mine on notes for select to authenticated using (owner = (select auth.uid()))",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    db = Database(postgres)
+    try:
+        assert len(await migrate.migrate(db, tmp_path)) == 2
+        await db.from_("notes").insert(ROWS)
+        assert await seen(db) == [2]
+    finally:
+        await db.close()
+    assert needs_roles("grant select on t to anon")
+    assert not needs_roles("create table canonical (x int)")
+    assert not needs_roles("create schema auth; create function auth.uid() returns uuid")
+
+
+async def test_a_plan_of_rows_one_may_not_see_is_not_shown(place: str) -> None:
+    policy("notes", for_="select", to="authenticated", using=col("owner") == uid())
+    async with notes(place=place) as db:
+        with pytest.raises(DbError) as refused:
+            await db.scoped(AS_B).from_("notes").select().explain()
+        assert refused.value.code == "42501"
 
 
 async def test_a_login_that_may_not_make_roles_is_told_what_to_do(postgres: str) -> None:

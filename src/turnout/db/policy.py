@@ -345,9 +345,19 @@ def scoped(shape: tuple[Any, ...], values: tuple[Any, ...], scope: Scope) -> tup
     the compiled statement, and the scope itself as the last value, from which claims are bound."""
     if scope.role == BYPASS:
         return shape, values
+    refuse_beside(shape, scope)
+    return (*shape, ("scope", scope.role, POLICIES.version)), (*values, scope)
+
+
+def refuse_beside(shape: tuple[Any, ...], scope: Scope) -> None:
+    """Raise for what would get past the policies of *scope*."""
+    if scope.role == BYPASS:
+        return
     if shape[0][0] == "sql":
         raise error("42501", "sql() knows no row policies, so a scoped query may not use it", hint="use the builder")
-    return (*shape, ("scope", scope.role, POLICIES.version)), (*values, scope)
+    if any(step[0] == "explain" for step in shape):
+        # Its estimates are made of every row's statistics.
+        raise error("42501", "explain() tells of rows that policies hide, so a scoped query may not use it")
 
 
 def role_of(shape: tuple[Any, ...]) -> str | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .database import Database
 
 _NAMED = re.compile(r"\b(?:auth\.(?:uid|jwt|role)|anon|authenticated|service_role)\b", re.I)
+_MADE = re.compile(r'\bcreate\s+schema\s+(?:if\s+not\s+exists\s+)?"?auth\b', re.I)
 
 
 async def bootstrap(database: Database) -> None:
@@ -38,8 +39,8 @@ async def bootstrap(database: Database) -> None:
 
 
 def needs_roles(sql: str) -> bool:
-    """Whether the statements of a migration name what :func:`prepare` makes."""
-    return _NAMED.search(sql) is not None
+    """Whether the statements of a migration name what :func:`prepare` makes, and do not make it themselves."""
+    return _NAMED.search(sql) is not None and _MADE.search(sql) is None
 
 
 async def prepare(connection: Any) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from ...errors import ConfigError, DbError
 from ..migration_files import File, Migration, compare, read_text, refuse_rewritten
+from ..rls import needs_roles, prepare
 from ..sql.postgres import pieces
 from .postgres import PostgresEngine, exclusive
 
@@ -133,6 +134,8 @@ async def _applied(connection: Any) -> dict[str, tuple[str, str, str]]:
 
 async def _apply(connection: Any, file: File) -> None:
     text = await _without_extensions(connection, file)
+    if needs_roles(text):
+        await prepare(connection)
     note = "insert into _turnout_migrations values ($1, $2, $3, date_trunc('second', now()))"
     if _ALONE.match(text):
         for start, statement in _statements(text):

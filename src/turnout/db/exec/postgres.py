@@ -25,8 +25,9 @@ from ..build import PENDING, Row, Rows, Shape, to_ast, to_insert
 from ..errors import error, from_postgres
 from ..introspect import load_postgres
 from ..plan import plan
+from ..policy import refuse_beside
 from ..schema import Schema, Type, quote
-from ..scope import BYPASS, Scope
+from ..scope import Scope
 from ..sql.pgvalues import use_json_types
 from ..sql.postgres import COMMIT, COUNT, ISOLATION, MAX_ROWS, ROLLBACK, Compiled, Raw, begin, compile_plan
 from ..sql.roles import SCOPE, scope_values
@@ -291,10 +292,7 @@ class PostgresEngine:
         The role is switched before the statement and not within it, as permissions are looked at
         when a statement begins.
         """
-        if shape[0][0] == "sql" and scope.role != BYPASS:
-            raise error(
-                "42501", "sql() knows no row policies, so a scoped query may not use it", hint="use the builder"
-            )
+        refuse_beside(shape, scope)
         if self._schema is None or self._stale:  # as ourselves: the role may see less of it
             await self._load(connection)
         try:
