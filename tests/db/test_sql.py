@@ -240,5 +240,5 @@ async def test_a_filter_on_sql_is_refused(blog):
         with pytest.raises(DbError, match="takes no filters"):
             await db.sql("select 1").eq("id", 1)
         with pytest.raises(DbError) as caught:
-            db.rpc("f")
+            await db.rpc("f")
         assert caught.value.code == "PGRST202"

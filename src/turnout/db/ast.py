@@ -117,6 +117,8 @@ class Select:
         limit: The slot of the greatest number of rows, or -1.
         offset: The slot of the number of rows to skip, or -1.
         one: The caller wants a single row; several are an error.
+        call: *table* is the name of a function, called with these arguments in the slots 0, 1, …
+        explain: The options of EXPLAIN, when it is the plan that is asked for.
     """
 
     table: str
@@ -128,6 +130,8 @@ class Select:
     count: Count | None = None
     head: bool = False
     one: bool = False
+    call: tuple[str, ...] | None = None
+    explain: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

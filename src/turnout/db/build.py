@@ -346,6 +346,23 @@ class Query(Generic[R]):
             raise error("PGRST103", f"the range {start} to {end} ends before it begins")
         return self._add(("range", foreign_table), last - first + 1, first)
 
+    def explain(
+        self,
+        *,
+        analyze: bool = False,
+        verbose: bool = False,
+        settings: bool = False,
+        buffers: bool = False,
+        wal: bool = False,
+        format: Literal["text", "json"] = "text",
+    ) -> Query[Rows[Row]]:
+        """How PostgreSQL would run the select, as rows of ``QUERY PLAN``; refused on SQLite."""
+        if format not in ("text", "json"):
+            raise error("PGRST100", f'explain has the formats "text" and "json", not {str(format)[:40]!r}')
+        given = {"analyze": analyze, "verbose": verbose, "settings": settings, "buffers": buffers, "wal": wal}
+        options = (*(name for name, wanted in given.items() if wanted), f"format {format}")
+        return cast("Query[Rows[Row]]", self._add(("explain", options)))
+
     def max_affected(self, count: int) -> Query[R]:
         """Undo the update or delete, with PGRST124, if it touches more than *count* rows."""
         return self._add(("most",), _whole(count, "max_affected"))
@@ -599,18 +616,26 @@ def _convert(row: Row, model: Any) -> Any:
 def to_ast(shape: Shape) -> ast.Statement:
     """The statement that *shape* stands for, as a select, update or delete."""
     first, *steps = shape
-    parts, most = _parts(steps, len(first[2]) if first[0] == "update" else 0)
+    parts, most = _parts(steps, len(first[2]) if first[0] in ("update", "rpc") else 0)
     root = parts[()]
     where = ast.Logic("and", tuple(root.conditions))
     names = {step[0] for step in steps}
-    if first[0] == "select":
-        if not names.isdisjoint(("returning", "all", "most")):
+    explain = next((step[1] for step in steps if step[0] == "explain"), ())
+    if first[0] in ("select", "rpc"):
+        if not names.isdisjoint(("all", "most")) or (first[0] == "select" and "returning" in names):
             raise error("PGRST100", "a query is selected once; only update and delete take all_rows and max_affected")
-        _, table, columns, count, head = first
+        _, table, given, count, head = first
         if count not in (None, "exact", "planned", "estimated"):
             raise error("PGRST100", f"count={count!r} is not supported", hint='count="exact"')
+        called = first[0] == "rpc"
+        columns = next((step[1] for step in reversed(steps) if step[0] == "returning"), "*") if called else given
         items = nest(parse_select(columns), parts)
-        return ast.Select(table, items, where, tuple(root.order), root.limit, root.offset, count, head, "one" in names)
+        return ast.Select(
+            table, items, where, tuple(root.order), root.limit, root.offset, count, head, "one" in names,
+            given if called else None, explain,
+        )  # fmt: skip
+    if explain:
+        raise error("PGRST127", f"explain of {first[0]} is not supported")
     if not root.conditions and "all" not in names:
         raise error(
             "21000", f"{first[0].upper()} requires a WHERE clause",

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, LiteralString
+from typing import TYPE_CHECKING, Any, Literal, LiteralString, Self
 
 from ..errors import ConfigError, DbError
+from .ast import Count
 from .build import PENDING, From, Query, Row, Rows, Shape
 from .errors import error
 from .scope import Scope
@@ -76,9 +77,36 @@ class _Queries:
         """One statement of your own; every ``:name`` in it is bound to the argument of that name."""
         return Query(self, (("sql", statement),), (values,))  # type: ignore[arg-type]
 
-    def rpc(self, function: str, args: dict[str, Any] | None = None) -> Query[Rows[Row]]:
-        """Call a database function: PostgreSQL only, so here it raises."""
-        raise error("PGRST202", f"SQLite has no stored functions, so not {function[:63]!r} either", status=400)
+    def rpc(
+        self,
+        function: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        count: Count | None = None,
+        head: bool = False,
+    ) -> Query[Any]:
+        """Call a function of the database's own; SQLite has none, and refuses with PGRST202.
+
+        It gives ``Rows`` of what the function returns a set of, else the one row or plain value. Rows can
+        be selected from, filtered and ordered like a table's.
+
+        Args:
+            function: Its name, in a schema on the search path.
+            args: Its arguments by name.
+            count: As for ``select``.
+            head: Only count.
+        """
+        given = dict(args or {})
+        return Query(self, (("rpc", function, tuple(given), count, head),), tuple(given.values()))  # type: ignore[arg-type]
+
+    def schema(self, name: str) -> Self:
+        """The database's one schema, ``public``; any other raises PGRST106."""
+        if name != "public":
+            raise error(
+                "PGRST106", f"Invalid schema: {name[:63]}", status=500,
+                hint="Only the following schemas are exposed: public",
+            )  # fmt: skip
+        return self
 
 
 class Database(_Queries):
@@ -88,13 +116,20 @@ class Database(_Queries):
         place: A path or a DATABASE_URL; None to be told later, by :meth:`configure`.
         durable: On SQLite, a write is on the disk before it is acknowledged, and survives a power cut.
         server_owned: Columns that a raw request body may not set.
+        aggregates: ``count()``, ``sum()`` and their like may be asked for; if not, PGRST123.
     """
 
-    __slots__ = ("__weakref__", "_durable", "_engine", "_place", "_placed", "server_owned")
+    __slots__ = ("__weakref__", "_durable", "_engine", "_place", "_placed", "aggregates", "server_owned")
 
     def __init__(
-        self, place: str | Path | None = None, *, durable: bool = False, server_owned: Iterable[str] = SERVER_OWNED
+        self,
+        place: str | Path | None = None,
+        *,
+        durable: bool = False,
+        server_owned: Iterable[str] = SERVER_OWNED,
+        aggregates: bool = True,
     ) -> None:
+        self.aggregates = aggregates
         self._engine: SqliteEngine | PostgresEngine | None = None
         self._placed = False
         self._place: Path | Address | None = None
@@ -145,6 +180,7 @@ class Database(_Queries):
         with _opening:
             if self._engine is None:
                 self._engine = self._make()
+                self._engine.aggregates = self.aggregates
             return self._engine
 
     def _make(self) -> SqliteEngine | PostgresEngine:

@@ -9,20 +9,22 @@ rows of each of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import difflib
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from . import ast
 from .errors import error
 from .policy import Guard, guards
 from .relations import Relation, find
-from .schema import NAME, UNKNOWN, Column, Schema, Table, Type, parse_type
+from .schema import NAME, UNKNOWN, Argument, Column, Function, Schema, Table, Type, parse_type
 
 MAX_FILTERS, MAX_DEPTH, MAX_EMBEDS, MAX_EMBEDDED = 200, 20, 5, 50
 JSONB, TEXT, INT8, NUMERIC, FLOAT8 = Type("jsonb"), Type("text"), Type("int8"), Type("numeric"), Type("float8")
 _WHOLE = ("int2", "int4", "int8")
 _SUMS = {"int2": INT8, "int4": INT8, "int8": NUMERIC, "numeric": NUMERIC, "float4": Type("float4"), "float8": FLOAT8}
 _UNORDERED = ("bool", "json", "jsonb", "uuid")  # PostgreSQL has no min and max for these
+_EXPLAIN = frozenset({"analyze", "verbose", "settings", "buffers", "wal", "format text", "format json"})
 _RANGES = ("sl", "sr", "nxl", "nxr", "adj")
 
 
@@ -135,8 +137,26 @@ class Sort:
 
 
 @dataclass(frozen=True, slots=True)
+class CallPlan:
+    """The function that the rows come from; its *arguments* are in the slots 0, 1, …
+
+    Args:
+        scalar: It gives plain values, which are the column ``value``.
+    """
+
+    function: Function
+    arguments: tuple[Argument, ...]
+    scalar: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SelectPlan:
-    """Rows to read; *grouped* by every output without an aggregate."""
+    """Rows to read; *grouped* by every output without an aggregate.
+
+    Args:
+        call: They come from this function, and *table* says what they are like.
+        explain: The options of EXPLAIN, from a closed list.
+    """
 
     table: Table
     outputs: tuple[Output, ...]
@@ -149,6 +169,8 @@ class SelectPlan:
     one: bool = False
     embeds: tuple[EmbedPlan, ...] = ()
     grouped: bool = False
+    call: CallPlan | None = None
+    explain: tuple[str, ...] = ()
 
 
 Pairs = tuple[tuple[Column, Column], ...]
@@ -262,6 +284,8 @@ class _Planner:
         return Tree("and", (*allowed, where)) if allowed else where
 
     def statement(self, statement: ast.Statement) -> Plan:
+        if isinstance(statement, ast.Select) and statement.call is not None:
+            return self.call(statement, statement.call)
         table = self.schema.tables.get(statement.table)
         if table is None:
             raise error(
@@ -286,6 +310,20 @@ class _Planner:
 
     # --- reading ---
 
+    def call(self, statement: ast.Select, given: tuple[str, ...]) -> SelectPlan:
+        function = _function(self.schema, statement.table, given)
+        by_name = {argument.name: argument for argument in function.arguments}
+        table = self.schema.tables.get(function.table or "")
+        scalar = table is None and not function.columns
+        if table is None:
+            columns = function.columns or {"value": Column(function.name, "value", function.type)}
+            table = Table(function.name, "view", columns)
+        if statement.count is not None and (scalar or function.writes):
+            raise error("PGRST127", f'a count of "{function.name}" would call it twice', hint="count what it gives")
+        found = self.select(statement, table, 0)
+        call = CallPlan(function, tuple(by_name[name] for name in given), scalar)
+        return replace(found, call=call, one=statement.one or not function.many)
+
     def select(self, statement: ast.Select, table: Table, depth: int) -> SelectPlan:
         resolved = self.embeds(statement.items, table, depth)
         outputs = self.outputs(statement.items, table, resolved)
@@ -302,7 +340,7 @@ class _Planner:
             _check_sorts(sorts, outputs)
         return SelectPlan(
             table, outputs, self.touch(table, where), sorts, statement.limit, statement.offset, statement.count,
-            statement.head, statement.one, embeds, grouped,
+            statement.head, statement.one, embeds, grouped, None, _explain(statement),
         )  # fmt: skip
 
     def sort(self, key: ast.Order, table: Table, resolved: Resolved) -> Sort:
@@ -483,6 +521,34 @@ class _Planner:
 
 
 Resolved = tuple[tuple[ast.Embed, EmbedPlan], ...]
+
+
+def _explain(statement: ast.Select) -> tuple[str, ...]:
+    if not _EXPLAIN.issuperset(statement.explain):
+        raise error("PGRST100", "explain has an option that is none")
+    return statement.explain
+
+
+def _function(schema: Schema, name: str, given: tuple[str, ...]) -> Function:
+    """The function *name* that takes the arguments *given*, or PGRST202, or PGRST203."""
+    if schema.engine == "sqlite":
+        raise error("PGRST202", f"SQLite has no stored functions, so not {name[:63]!r} either")
+    overloads = schema.functions.get(name, ())
+    wanted = set(given)
+    fitting = [
+        each for each in overloads
+        if wanted <= {argument.name for argument in each.arguments}
+        and wanted >= {argument.name for argument in each.arguments if not argument.optional and not argument.variadic}
+    ]  # fmt: skip
+    if len(fitting) == 1:
+        return fitting[0]
+    spelled = f"{name[:63]}({', '.join(sorted(given))})"
+    if fitting:
+        raise error("PGRST203", f"Could not choose the best candidate function for {spelled}", status=500)
+    near = difflib.get_close_matches(name, schema.functions, 1, 0.5)
+    takes = " or ".join(f"{name}({', '.join(a.name for a in each.arguments)})" for each in overloads)
+    hint = f"Perhaps you meant {takes}" if takes else f"Perhaps you meant {near[0]}" if near else None
+    raise error("PGRST202", f"Could not find the function {spelled} in the schema cache", hint=hint, status=500)
 
 
 def _near(name: str, schema: Schema) -> str | None:

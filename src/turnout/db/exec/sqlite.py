@@ -81,6 +81,7 @@ class SqliteEngine:
                 f"SQLite {sqlite3.sqlite_version} is too old", cure="use a Python whose sqlite3 is 3.38 or later"
             )
         self.path, self.durable = path, durable
+        self.aggregates = True
         self._uri = f"file:/turnout-{os.getpid()}-{next(_memory)}?vfs=memdb" if path is None else None
         if path is not None:
             _check_place(path)
@@ -226,7 +227,7 @@ class SqliteEngine:
         return self._keep((shape, columns), lambda: self._make(to_insert(bare(shape), columns), role_of(shape)))
 
     def _make(self, statement: Statement, role: str | None) -> Compiled | Protected:
-        planned = plan(statement, self.schema, role=role)
+        planned = plan(statement, self.schema, role=role, aggregates=self.aggregates)
         entry = compile_plan(planned)
         if role is None or not isinstance(planned, (InsertPlan, UpdatePlan)):
             return entry

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import error
 from ..plan import (
+    CallPlan,
     Condition,
     DeletePlan,
     EmbedPlan,
@@ -125,6 +126,16 @@ class Compiled:
         return rows
 
 
+class Scalars(Compiled):
+    """A call of a function that gives plain values."""
+
+    __slots__ = ()
+
+    def decode(self, records: Iterable[Record]) -> list[Any]:
+        """Records to values."""
+        return [row["value"] for row in super().decode(records)]
+
+
 def _bound(binders: Iterable[tuple[int, Encode]], slots: Sequence[Any]) -> list[Any]:
     return [encode(slots[slot]) if slot >= 0 else encode(None) for slot, encode in binders]
 
@@ -195,9 +206,10 @@ def compile_plan(plan: Plan) -> Compiled:
 
 def _select(plan: SelectPlan, text: _Text) -> Compiled:
     alias = text.alias()
+    source = f"{plan.table.quoted} as {alias}" if plan.call is None else _called(plan.call, alias, text)
     where = _where(plan.where, alias, text)
-    source, filters = f"from {plan.table.quoted} as {alias}{where}", len(text.binders)
-    count = f'select count(*) as "{COUNT}" {source}' if plan.count else None
+    filters = len(text.binders)
+    count = f'select count(*) as "{COUNT}" from {source}{where}' if plan.count else None
     if plan.head:
         return Compiled(
             count or "select 1 where false", text.binders if count else (), reads=True, head=True, count_sql=count,
@@ -208,13 +220,25 @@ def _select(plan: SelectPlan, text: _Text) -> Compiled:
         # Not correlated, so it is run once, in the snapshot that the rows are of.
         columns.append(f'({count}) as "{COUNT}"')
     group = _group(plan, alias, text)
-    statement = f"select {', '.join(columns)} from {plan.table.quoted} as {alias}{joins}{where}{group}"
+    statement = f"select {', '.join(columns)} from {source}{joins}{where}{group}"
     # One row more than may be is enough to know that there are too many.
     statement += _order(plan.order, alias, text) + _window(plan, text, 2 if plan.one else MAX_ROWS + 1)
-    return Compiled(
+    if plan.explain:
+        return Compiled(f"explain ({', '.join(plan.explain)}) {statement}", text.binders, reads=True)
+    made = Compiled if plan.call is None or not plan.call.scalar else Scalars
+    return made(
         statement, text.binders, reads=True, one=plan.one, count_sql=count, count_binders=filters,
         fixes=_fixes(plan.outputs, plan.embeds, False),
     )  # fmt: skip
+
+
+def _called(call: CallPlan, alias: str, text: _Text) -> str:
+    """The function as a table, its arguments by name."""
+    arguments = ", ".join(
+        f"{'variadic ' if argument.variadic else ''}{quote(argument.name)} => {text.value(slot, argument.type)}"
+        for slot, argument in enumerate(call.arguments)
+    )
+    return f"{call.function.quoted}({arguments}) as {alias}" + ('("value")' if call.scalar else "")
 
 
 def _window(plan: SelectPlan, text: _Text, most: int | None) -> str:

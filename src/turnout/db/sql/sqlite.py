@@ -84,6 +84,8 @@ class Binders(list[Binder]):
 
 
 def _select(plan: SelectPlan) -> Compiled:
+    if plan.explain:
+        raise not_supported("explain")
     binders = Binders()
     table = binders.alias()
     columns = ", ".join(_columns(plan.outputs, plan.embeds, table, binders))
