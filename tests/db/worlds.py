@@ -153,8 +153,8 @@ async def _world(place: str, world: int) -> AsyncIterator[Database]:
         for statement in TABLES:
             await db.sql(statement)  # type: ignore[arg-type]
         if db.dialect == "postgres":
-            await apply_policies(db, place)
             await run(place, COUNT)
+            await apply_policies(db, place)
         await fill(db, world)
         yield db
     finally:
