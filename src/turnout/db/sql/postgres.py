@@ -382,11 +382,12 @@ def _group(plan: SelectPlan, alias: str, text: _Text) -> str:
 
 
 def _fixes(outputs: Iterable[Output], embeds: Iterable[EmbedPlan], inside: bool) -> dict[str, Fix]:
-    """What JSON cannot say: inside it a numeric travels as text, so that no digit is lost."""
+    """What JSON cannot say: that 3 is a float; and a numeric travels as text, so that no digit is lost."""
     fixes: dict[str, Fix] = {}
     for output in outputs:
-        if inside and output.type.name == "numeric":
-            fixes[output.name] = _numerics if output.type.array else numeric
+        fix = _INSIDE.get(output.type.name) if inside else None
+        if fix is not None:
+            fixes[output.name] = _each(fix) if output.type.array else fix
     for embed in embeds:
         inner = _fixes(embed.query.outputs, embed.query.embeds, inside or not embed.spread)
         if embed.spread:
@@ -396,8 +397,16 @@ def _fixes(outputs: Iterable[Output], embeds: Iterable[EmbedPlan], inside: bool)
     return fixes
 
 
-def _numerics(value: Any) -> Any:
-    return [_numerics(item) for item in value] if isinstance(value, list) else numeric(value)
+_INSIDE: dict[str, Fix] = {"numeric": numeric, "float4": float, "float8": float}
+
+
+def _each(fix: Fix) -> Fix:
+    def fixed(value: Any) -> Any:
+        if isinstance(value, list):
+            return [fixed(item) for item in value]
+        return None if value is None else fix(value)
+
+    return fixed
 
 
 def _fixer(fixes: dict[str, Fix], many: bool) -> Fix:

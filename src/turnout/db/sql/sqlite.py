@@ -18,6 +18,7 @@ from ..ast import TEXT_SEARCH
 from ..errors import error, not_supported
 from ..parse import parse_array
 from ..plan import (
+    NUMERIC,
     Condition,
     DeletePlan,
     EmbedPlan,
@@ -179,7 +180,9 @@ def _output(output: Output, table: str) -> str:
             text = _cast(text, type_of(output.column, output.json), output.cast)
         if output.aggregate is not None:
             text = _aggregate(output, text)
-    return text if output.result is None else _cast(text, output.computed, output.result)
+    if output.result is None:
+        return text
+    return _cast(text, output.computed, output.result, exact=output.input != NUMERIC)
 
 
 def _value(column: Column, json: Json | None, table: str) -> str:
@@ -188,12 +191,14 @@ def _value(column: Column, json: Json | None, table: str) -> str:
     if json is None:
         return text
     path = literal("$" + "".join(_step(step) for step in json.steps))
+    # What -> gives is marked as JSON, and would go into an embedded row as a value and not as text.
+    inside = f"(({text} -> {path}) || '')"
     if not json.as_text:
-        return f"({text} -> {path})"
+        return inside
     # SQLite's ->> gives 1 for true and prints numbers and objects its own way.
     return (
-        f"(case json_type({text}, {path}) when 'text' then {text} ->> {path} when 'integer' then {text} -> {path}"
-        f" else turnout_json_text({text} -> {path}) end)"
+        f"(case json_type({text}, {path}) when 'text' then {text} ->> {path} when 'integer' then {inside}"
+        f" else turnout_json_text({inside}) end)"
     )
 
 
@@ -211,7 +216,10 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _cast(text: str, source: Type, target: Type) -> str:
+def _cast(text: str, source: Type, target: Type, *, exact: bool = False) -> str:
+    """*exact*: a numeric without a scale has all of its digits after all, as it is a sum of numbers that have."""
+    if not exact and source == NUMERIC and target.name in ("text", "varchar"):
+        raise not_supported("a numeric without a scale as text, whose last zeros are lost", hint="numeric(10, 2)")
     check_cast(source, target)
     return f"turnout_cast({text}, {literal(str(source))}, {literal(str(target))})"
 
