@@ -16,7 +16,8 @@ TABLES = (
         published boolean, data jsonb, tags text[], body bytea, key uuid, day date, created_at timestamptz)""",
     """create table comments (
         id integer primary key, post_id integer not null references posts(id) on delete cascade,
-        author_id integer references users(id), body text, published boolean, weight double precision, price numeric)""",
+        author_id integer references users(id), body text, published boolean, weight double precision,
+        price numeric)""",
     """create table labels (id integer primary key, name text not null)""",
     """create table posts_labels (
         post_id integer not null references posts(id), label_id integer not null references labels(id),

@@ -177,6 +177,8 @@ def _number(source: Type, target: Type) -> Function:
     def convert(value: Any) -> Stored:
         if source.name == "numeric":
             value = _decimal(source, value)
+        elif (source.name, target.name) == ("float4", "float8"):
+            value = _single(value)  # a real is stored by its shortest text, and is not quite that
         elif target.name == "numeric" and source.name in _FLOATS:
             value = format(value, ".15g" if source.name == "float8" else ".6g")
         if target.name in _WHOLE and not isinstance(value, int):
