@@ -199,6 +199,27 @@ async def test_a_new_table_and_a_renamed_column_are_found_by_the_error(pg_blog, 
         assert caught.value.code == "42703"
 
 
+async def test_a_new_column_is_seen_once_somebody_has_said_so(pg_blog, postgres):
+    async with pg_blog() as db:
+        await db.from_("slugs").insert({"slug": "x"})
+        assert await db.from_("slugs").select() == [{"slug": "x", "post_id": None}]
+        await _until(lambda: db.sql("select 1 from pg_stat_activity where query = 'LISTEN \"pgrst\"'"))
+        await _ddl(postgres, "alter table slugs add column more int default 7", "notify pgrst, 'reload schema'")
+
+        async def seen():
+            return "more" in (await db.from_("slugs").select())[0]
+
+        await _until(seen)
+
+
+async def _until(what):
+    for _ in range(200):
+        if await what():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it never came")
+
+
 async def test_the_schema_is_not_read_again_for_every_wrong_name(pg_blog):
     async with pg_blog() as db:
         await db.from_("users").select()

@@ -31,6 +31,7 @@ from ..scope import Scope
 from ..sql.pgvalues import use_json_types
 from ..sql.postgres import COMMIT, COUNT, ISOLATION, MAX_ROWS, ROLLBACK, Compiled, Raw, begin, compile_plan
 from ..sql.roles import SCOPE, scope_values
+from .notices import listen
 
 POOL_MIN, POOL_MAX = 1, 10
 ACQUIRE_S, STATEMENT_S, RELOAD_S = 5.0, 30.0, 5.0
@@ -106,6 +107,7 @@ class PostgresEngine:
         self._held: dict[object, _Held] = {}
         self._schema: Schema | None = None
         self._stale, self._loads, self._reload_at = False, 0, 0.0
+        self._listening: asyncio.Task[None] | None = None
 
     @property
     def schema(self) -> Schema:
@@ -187,8 +189,10 @@ class PostgresEngine:
     async def shut(self) -> None:
         """Finish what is under way and close every connection."""
         loop = asyncio.get_running_loop()
-        opening = self._pools.pop(loop, None)
+        opening, listening = self._pools.pop(loop, None), self._listening
         self.close()
+        if listening is not None and listening.get_loop() is loop:
+            await asyncio.wait([listening])
         if opening is None:
             return
         try:
@@ -203,6 +207,9 @@ class PostgresEngine:
 
     def close(self) -> None:
         """Drop every connection at once, of every loop."""
+        if self._listening is not None and not self._listening.get_loop().is_closed():
+            self._listening.get_loop().call_soon_threadsafe(self._listening.cancel)
+        self._listening = None
         pools, self._pools = self._pools, {}
         for loop, opening in pools.items():
             if not loop.is_closed():
@@ -219,11 +226,18 @@ class PostgresEngine:
         self._loads += 1
         self._stale, self._reload_at = False, time.monotonic() + RELOAD_S
         found = await load_postgres(connection, self._loads)
+        if (self._listening is None or self._listening.done()) and not self.address.pooled:
+            self._listening = asyncio.get_running_loop().create_task(listen(self.connect, self._changed))
         if before is not None and (found.tables, found.functions) == (before.tables, before.functions):
             return False
         self._schema = found
         self._cache.clear()
         return True
+
+    def _changed(self) -> None:
+        """The schema is another: read it before the next query."""
+        self._stale = True
+        self._cache.clear()
 
     async def _renew(self, connection: Any | None) -> bool:
         """Read the schema again after an error that a change of it would explain, once in 5 s."""
@@ -414,8 +428,7 @@ class PostgresEngine:
             return await _together(connection, lambda: _raw_write(connection, entry, params))
         finally:
             if entry.alters:
-                self._stale = True
-                self._cache.clear()
+                self._changed()
             if entry.stains and not inside and not connection.is_closed():
                 await connection.reset()
 
@@ -459,8 +472,7 @@ class PostgresEngine:
 
     async def _release(self, held: _Held) -> None:
         if held.altered:  # others have not seen it before the commit, and will not after a rollback
-            self._stale = True
-            self._cache.clear()
+            self._changed()
         await _to_the_end(held.pool.release(held.connection))
 
 
@@ -692,8 +704,7 @@ async def exclusive(engine: PostgresEngine) -> AsyncIterator[Any]:
     try:
         yield connection
     finally:
-        engine._stale = True
-        engine._cache.clear()
+        engine._changed()
         try:
             await connection.close(timeout=ACQUIRE_S)
         except (TimeoutError, OSError):
