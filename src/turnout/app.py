@@ -147,8 +147,6 @@ class App:
     def _apply(self, route: Route, request: Request) -> None:
         request.body_limit, request.max_duration = route.body_limit, route.max_duration
         request.cancel_on_disconnect = route.cancel_on_disconnect
-        if request.clock is not None and route.max_duration is not None:
-            request.clock.reschedule(asyncio.get_running_loop().time() + route.max_duration)
 
     async def _finish(self, request: Request, response: Response) -> Response:
         """What only some responses need: a file, a place among the streams, cookies, HSTS, uploads to close."""

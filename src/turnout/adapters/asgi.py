@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import quote
 
 from ..http import guard
-from ..http.fetch import Fetch, client_left, within
+from ..http.fetch import Fetch, client_left, go_on, within
 from ..http.headers import Headers
 from ..http.request import Request
 from ..http.response import Response, to_bytes
@@ -47,13 +47,34 @@ class ASGI:
             inbox = _Inbox(receive)
             request = _request(scope, inbox)
             try:
-                await _Watched(self._answer(request, inbox, send), inbox, request)
+                await self._watched(request, inbox, send)
             except asyncio.CancelledError:
                 if not inbox.cancelled:
                     raise
                 task = asyncio.current_task()
                 if task is not None:
                     task.uncancel()
+
+    async def _watched(self, request: Request, inbox: _Inbox, send: Send) -> None:
+        """Answer, and only if that has to wait, watch for the client leaving meanwhile."""
+        coro = self._answer(request, inbox, send)
+        try:
+            waiting = coro.send(None)
+        except StopIteration:
+            return
+        task = asyncio.current_task()
+
+        def leave() -> None:
+            request.signal.abort()
+            if request.cancel_on_disconnect and task is not None:
+                inbox.cancelled = True
+                task.cancel()
+
+        inbox.watch(leave)
+        try:
+            await go_on(coro, waiting)
+        finally:
+            inbox.close()
 
     async def _answer(self, request: Request, inbox: _Inbox, send: Send) -> None:
         response = await within(self.app, request, self.max_duration_s)
@@ -83,18 +104,21 @@ def _request(scope: Any, inbox: _Inbox) -> Request:
     query = scope["query_string"]
     target = f"{path}?{query.decode('latin-1')}" if query else path
     client = scope.get("client")
-    return Request(
+    fields = scope["headers"] if type(scope["headers"]) is list else list(scope["headers"])
+    request = Request(
         scope["method"],
         target,
-        headers=Headers.from_raw(list(scope["headers"])),
+        headers=Headers.from_raw(fields),
         read=inbox.read,
         peer=client[0] if client else None,
         scheme=scope.get("scheme", "http"),
     )
+    guard.take_host(request, fields)
+    return request
 
 
 async def _send(request: Request, response: Response, send: Send, inbox: _Inbox) -> None:
-    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in guard.fields(response)]
+    pairs = guard.wire_fields(response)
     bodyless = response.status in (204, 304)
     length = len(response.body) if response.chunks is None else response.content_length
     if length is not None and not bodyless:
@@ -196,38 +220,3 @@ class _Inbox:
         self._leave = None
         if self._watcher is not None:
             self._watcher.cancel()
-
-
-class _Watched:
-    """Awaits *coro* and, only if it has to wait, watches for its client leaving meanwhile."""
-
-    def __init__(self, coro: Coroutine[Any, Any, None], inbox: _Inbox, request: Request) -> None:
-        self._coro, self._inbox, self._request = coro, inbox, request
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        coro = self._coro
-        try:
-            waiting = coro.send(None)
-        except StopIteration:
-            return
-        task = asyncio.current_task()
-
-        def leave() -> None:
-            self._request.signal.abort()
-            if self._request.cancel_on_disconnect and task is not None:
-                self._inbox.cancelled = True
-                task.cancel()
-
-        self._inbox.watch(leave)
-        try:
-            while True:
-                try:
-                    value = yield waiting
-                except BaseException as exc:
-                    waiting = coro.throw(exc)
-                else:
-                    waiting = coro.send(value)
-        except StopIteration:
-            return
-        finally:
-            self._inbox.close()

@@ -107,6 +107,24 @@ def check_incoming(request: Request) -> None:
         raise HTTPError(501, "The body has a transfer coding that this server does not read")
 
 
+def take_host(request: Request, fields: list[tuple[bytes, bytes]]) -> None:
+    """Spare an ordinary request the checks above: give it its Host at once.
+
+    With anything unusual the Host is left to be asked for, and ``App.fetch`` checks all of it then.
+    *fields* have their names in lower case, as ASGI gives them.
+    """
+    host = None
+    for name, value in fields:
+        if name == b"host":
+            if host is not None:
+                return
+            host = value
+        elif name == b"transfer-encoding" and value != b"chunked":
+            return
+    if host is not None and request.method in METHODS and _is_target(request.target):
+        request._host = host.decode("latin-1")
+
+
 # -- on the way out
 
 
@@ -134,6 +152,21 @@ def head_bytes(response: Response) -> bytes:
                 _plain_heads[media_type] = ready
         return ready
     return _block(tuple(fields(response)))
+
+
+_plain_fields: dict[str | None, list[tuple[bytes, bytes]]] = {}
+
+
+def wire_fields(response: Response) -> list[tuple[bytes, bytes]]:
+    """``fields`` as bytes, in a list of the caller's own: for a door that hands on pairs."""
+    if response._headers is not None:
+        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields(response)]
+    ready = _plain_fields.get(response._type)
+    if ready is None:
+        ready = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields(response)]
+        if len(_plain_fields) < 100:
+            _plain_fields[response._type] = ready
+    return ready.copy()
 
 
 def fields(response: Response) -> list[tuple[str, str]]:

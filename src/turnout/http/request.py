@@ -98,7 +98,6 @@ class Request:
     limits: Limits = _LIMITS
     body_limit: int | None = None
     max_duration: float | None = None
-    clock: asyncio.Timeout | None = None  # of a door that has no clock of its own
     cancel_on_disconnect: bool = True
     after_work: list[AfterWork] | None = None  # what after() noted
     set_cookies: list[tuple[str, str, dict[str, Any]]] | None = None
