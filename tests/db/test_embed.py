@@ -335,6 +335,25 @@ async def test_the_errors_say_what_would_do(blog):
         assert caught.value.hint == "Change 'comments' to 'c' in filters, orders or limits."
 
 
+async def test_a_foreign_key_goes_by_the_name_it_was_given(blog):
+    async with blog(
+        "create table people (id integer primary key, name text)",
+        """create table notes (
+            id integer primary key, a integer constraint writer references people(id),
+            n numeric(5, 2) check (n > 0), -- constraint no references this(id)
+            b integer not null default 1 constraint "the reader" references people(id), c integer, d integer,
+            constraint judge foreign key (c) references people (id), foreign key (d) references people(id))""",
+    ) as db:
+        await db.from_("people").insert([{"id": number, "name": str(number)} for number in (1, 2, 3, 4)])
+        await db.from_("notes").insert({"id": 1, "a": 1, "b": 2, "c": 3, "d": 4})
+        row = (
+            await db.from_("notes")
+            .select('a:people!writer(name), b:people!"the reader"(name), c:judge(name), d:people!notes_d_fkey(name)')
+            .single()
+        )
+        assert row == {"a": {"name": "1"}, "b": {"name": "2"}, "c": {"name": "3"}, "d": {"name": "4"}}
+
+
 async def test_what_sqlite_would_show_otherwise_it_refuses(blog):
     if blog.engine != "sqlite":
         pytest.skip("PostgreSQL can")

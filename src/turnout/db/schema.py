@@ -231,6 +231,8 @@ def _foreign_keys(connection: sqlite3.Connection, table: str) -> Iterable[Foreig
     found = connection.execute(
         'select id, "table", "from", "to" from pragma_foreign_key_list(?) order by id, seq', (table,)
     ).fetchall()
+    ddl = connection.execute("select sql from sqlite_master where type = 'table' and name = ?", (table,)).fetchone()
+    names = _constraint_names(ddl[0]) if found and ddl and ddl[0] else {}
     for number in sorted({row[0] for row in found}):
         rows = [row for row in found if row[0] == number]
         target, columns = rows[0][1], tuple(row[2] for row in rows)
@@ -238,5 +240,27 @@ def _foreign_keys(connection: sqlite3.Connection, table: str) -> Iterable[Foreig
         if None in references:  # "references users" alone means its primary key
             keys = connection.execute("select name from pragma_table_xinfo(?) where pk > 0 order by pk", (target,))
             references = tuple(name for (name,) in keys.fetchall())
-        # SQLite forgets constraint names, so PostgreSQL's own default stands in.
-        yield ForeignKey(f"{table}_{'_'.join(columns)}_fkey", columns, target, references)
+        # SQLite keeps a constraint's name in its text only; without one, PostgreSQL's default stands in.
+        yield ForeignKey(names.get(columns) or f"{table}_{'_'.join(columns)}_fkey", columns, target, references)
+
+
+_WORD = r'(?:"(?:[^"]|"")*"|[A-Za-z_]\w*)'
+_IGNORED = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_NAMED_TABLE = re.compile(rf"\bconstraint\s+({_WORD})\s+foreign\s+key\s*\(([^)]*)\)", re.I)
+_NAMED_COLUMN = re.compile(
+    rf"[(,]\s*({_WORD})\s[^,()]*(?:\([^()]*\)[^,()]*)*?\bconstraint\s+({_WORD})\s+references\b", re.I
+)
+
+
+def _constraint_names(ddl: str) -> dict[tuple[str, ...], str]:
+    """The names that CREATE TABLE gives to foreign keys, by their columns."""
+    text = _IGNORED.sub(" ", ddl)
+    found = {(_bare(column),): _bare(name) for column, name in _NAMED_COLUMN.findall(text)}
+    for name, columns in _NAMED_TABLE.findall(text):
+        found[tuple(_bare(column) for column in columns.split(","))] = _bare(name)
+    return found
+
+
+def _bare(name: str) -> str:
+    name = name.strip()
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
