@@ -255,7 +255,7 @@ _NAMED_COLUMN = re.compile(
 def _constraint_names(ddl: str) -> dict[tuple[str, ...], str]:
     """The names that CREATE TABLE gives to foreign keys, by their columns."""
     text = _IGNORED.sub(" ", ddl)
-    found = {(_bare(column),): _bare(name) for column, name in _NAMED_COLUMN.findall(text)}
+    found: dict[tuple[str, ...], str] = {(_bare(column),): _bare(name) for column, name in _NAMED_COLUMN.findall(text)}
     for name, columns in _NAMED_TABLE.findall(text):
         found[tuple(_bare(column) for column in columns.split(","))] = _bare(name)
     return found
