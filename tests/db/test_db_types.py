@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.db.shop import TABLES
+from tests.projects import make_project
 from turnout.db import Database
 from turnout.db.types import generate, load
 
@@ -117,3 +118,22 @@ async def test_every_engine_gives_the_same_file(blog):
         assert "class TInsert(TypedDict):\n    id: NotRequired[int]\n    n: Decimal | int | float | str\n" in text
         assert "    at: NotRequired[datetime | str | None]\n" in text
         assert "class TUpdate(TypedDict):\n    id: NotRequired[int]\n" in text
+
+
+def test_the_command_writes_the_file_and_tells_when_it_is_old(tmp_path):
+    make_project(tmp_path, {"migrations/1_t.sql": "create table t (id integer primary key);", "app/route.py": ""})
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "turnout", "db", *words], cwd=tmp_path, capture_output=True, text=True
+        )
+
+    assert run("migrate").returncode == 0
+    assert run("types", "--check").returncode == 1
+    done = run("types")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "class TRow(TypedDict):\n    id: int\n" in (tmp_path / "lib" / "db_types.py").read_text()
+    assert run("types", "--check").returncode == 0
+    (tmp_path / "migrations" / "2_u.sql").write_text("alter table t add column n integer;")
+    run("migrate")
+    assert run("types", "--check").returncode == 1
