@@ -7,6 +7,7 @@ import asyncio
 import os
 import re
 import shutil
+import socket
 import tempfile
 import time
 from contextlib import asynccontextmanager
@@ -343,9 +344,9 @@ async def test_single_on_a_key_needs_no_transaction_and_on_anything_else_has_one
 
 
 @asynccontextmanager
-async def own_server():
+async def own_server(**options):
     folder = Path(tempfile.mkdtemp(prefix="turnout-pg-"))
-    server = LocalPostgres(folder, {"fsync": "off"})
+    server = LocalPostgres(folder, {"fsync": "off", **options})
     server.start()
     try:
         yield server
@@ -407,6 +408,43 @@ async def _load(client, answers, acknowledged):
             await asyncio.sleep(0.005)
 
     await asyncio.gather(*(one() for _ in range(8)))
+
+
+async def test_a_server_that_accepts_and_says_nothing_is_503_after_the_wait(monkeypatch):
+    monkeypatch.setattr(driver, "ACQUIRE_S", 0.2)
+
+    async def swallow(reader, writer):
+        await reader.read()
+        writer.close()
+
+    swallowed = await asyncio.start_server(swallow, "127.0.0.1", 0)
+    port = swallowed.sockets[0].getsockname()[1]
+    db = Database(f"postgresql://a:b@127.0.0.1:{port}/x?sslmode=disable")
+    for _ in range(2):
+        with pytest.raises(DbError) as caught:
+            await asyncio.wait_for(_get(db.from_("t").select()), 2)
+        assert (caught.value.status, caught.value.retryable) == (503, True)
+    await db.close()
+    swallowed.close()
+    await asyncio.sleep(0.05)
+
+
+async def _get(query):
+    return await query
+
+
+async def test_a_network_that_swallows_everything_is_noticed():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    async with own_server(listen_addresses="127.0.0.1", port=str(port)):
+        db = Database(f"postgresql://postgres@127.0.0.1:{port}/postgres?sslmode=disable")
+        pool = await db.engine._pool()
+        async with pool.acquire() as connection:
+            own = connection._con._transport.get_extra_info("socket")
+            assert own.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5_000
+        assert await db.sql("select 1 as one") == [{"one": 1}]
+        await db.close()
 
 
 async def test_a_database_that_was_never_there_is_503_at_once():

@@ -10,7 +10,9 @@ ever run twice that may have had an effect.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import socket
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
@@ -138,7 +140,7 @@ class PostgresEngine:
             self.address.url,
             min_size=POOL_MIN,
             max_size=POOL_MAX,
-            init=use_json_types,
+            init=_prepare,
             reset=_no_reset,
             timeout=ACQUIRE_S,
             command_timeout=STATEMENT_S if self.address.pooled else STATEMENT_S + 5,
@@ -153,7 +155,7 @@ class PostgresEngine:
         try:
             if opening is not None and opening.done() and not opening.cancelled() and opening.exception() is None:
                 pool = opening.result()
-                if pool.get_idle_size():  # then there is nothing to wait for, and no need of a timer
+                if _has_room(pool):
                     return pool, await pool.acquire()
             async with asyncio.timeout(ACQUIRE_S):
                 pool = await self._pool()
@@ -476,18 +478,38 @@ class PostgresEngine:
         await _to_the_end(held.pool.release(held.connection))
 
 
+async def _prepare(connection: Any) -> None:
+    """What every new connection of a pool gets, without a round trip."""
+    await use_json_types(connection)
+    transport = getattr(connection, "_transport", None)
+    own = transport.get_extra_info("socket") if transport is not None else None
+    if own is None or own.family not in (socket.AF_INET, socket.AF_INET6) or not hasattr(socket, "TCP_USER_TIMEOUT"):
+        return
+    # A network that swallows everything looks like a slow query; what is sent and not acknowledged tells
+    # them apart. Through a copy of the descriptor, as not every event loop lends its socket for this.
+    with socket.socket(fileno=os.dup(own.fileno())) as copy:
+        copy.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(ACQUIRE_S * 1000))
+
+
 async def _no_reset(connection: Any) -> None:
     """In place of the pool's reset: there is nothing to reset."""
+
+
+def _has_room(pool: Any) -> bool:
+    """Whether there is nothing to wait for but perhaps a connection being made, which has a limit of its own."""
+    queue = getattr(pool, "_queue", None)
+    return queue is not None and not queue.empty()
 
 
 async def _give_back(pool: Any, connection: Any) -> None:
     """Release a connection on which all went well.
 
     The pool's own release is a task of its own, safe from being cancelled, and so two turns of the
-    event loop. Where nothing can make it wait, its holder is asked directly.
+    event loop. There is nothing to wait for here, and its holder ends a connection whose release
+    is broken off; so the holder is asked directly.
     """
     holder = getattr(connection, "_holder", None)
-    if holder is None or connection.is_closed() or connection.is_in_transaction():
+    if holder is None:
         await pool.release(connection)
         return
     connection._con._on_release()
