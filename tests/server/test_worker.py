@@ -133,6 +133,23 @@ def test_a_full_worker_with_nothing_idle_lets_new_connections_wait(tmp_path):
         third.close()
 
 
+def test_a_burst_within_the_cap_costs_no_idle_connection(tmp_path):
+    with serving(tmp_path, workers=0, settings={"max_connections": 300}) as server:
+        server.signal(signal.SIGSTOP)
+        burst = [server.connect() for _ in range(295)]
+        for connection in burst:
+            connection.connect()
+        server.signal(signal.SIGCONT)
+        for connection in burst:
+            connection.request("GET", "/")
+            assert connection.getresponse().read()
+        for connection in burst:
+            assert connection.sock is not None  # kept open by the answer
+            connection.request("GET", "/")
+            assert connection.getresponse().read()
+            connection.close()
+
+
 def test_the_cap_on_connections_leaves_files_for_the_app():
     import resource
 

@@ -76,6 +76,7 @@ class Serving:
     ) -> None:
         self.app, self.settings, self.loop, self.access = fetch, settings, loop, access
         self.connections: set[Connection] = set()
+        self.arriving = 0  # accepted, and not among them yet
         self.in_flight = 0  # requests whose answer is not complete
         self.draining = False
         self.refused = 0  # requests that never reached the app
@@ -254,6 +255,8 @@ class Connection(asyncio.Protocol):
         self.peer = peer[0] if isinstance(peer, tuple) else None
         self._parser = httptools.HttpRequestParser(self)
         self.serving.connections.add(self)
+        if self.serving.arriving:
+            self.serving.arriving -= 1
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._left()

@@ -333,6 +333,7 @@ class Listener:
                 oldest.close()
                 self._leaving.add(oldest)
             sock.setblocking(False)
+            self.serving.arriving += 1
             task = self.loop.create_task(self._receive(sock))
             self._arriving.add(task)
             task.add_done_callback(self._arriving.discard)
@@ -345,6 +346,7 @@ class Listener:
         try:
             await self.loop.connect_accepted_socket(self.serving.connection, sock)
         except OSError:  # reset between accept and here
+            self.serving.arriving -= 1
             sock.close()
 
     def _oldest_idle(self) -> Connection | None:
@@ -367,7 +369,7 @@ class Listener:
     def _held(self) -> int:
         if self._leaving:
             self._leaving &= self.serving.connections
-        return len(self.serving.connections) + len(self._arriving) - len(self._leaving)
+        return len(self.serving.connections) + self.serving.arriving - len(self._leaving)
 
     def _is_fuller_than_others(self) -> bool:
         if self.crowd is None:
