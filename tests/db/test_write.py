@@ -250,7 +250,9 @@ async def test_rows_written_by_hand_with_a_wrong_type_are_reported(sqlite_blog):
 async def test_a_generated_column_cannot_be_written(blog):
     async with blog() as db:
         await db.sql(
-            blog.translated("create table g (id integer primary key, n int, twice int generated always as (n * 2) stored)")
+            blog.translated(
+                "create table g (id integer primary key, n int, twice int generated always as (n * 2) stored)"
+            )
         )
         with pytest.raises(DbError) as caught:
             await db.from_("g").insert({"n": 1, "twice": 3})
