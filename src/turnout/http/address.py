@@ -9,13 +9,14 @@ malformed entry stops the walk.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
-from ipaddress import IPv4Network as _V4
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from .headers import Headers
 
-_Address = IPv4Address | IPv6Address
+# ipaddress is imported where it is used: a project without trusted proxies may never need it.
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Trust:
         origin: ``https://example.com``: scheme and host of every absolute URL, or None.
     """
 
-    networks: tuple[_V4 | IPv6Network, ...] = field(default=())
+    networks: tuple[IPv4Network | IPv6Network, ...] = field(default=())
     unix: bool = False
     origin: str | None = None
 
@@ -39,6 +40,8 @@ class Trust:
         Raises:
             ConfigError: an entry is none of these.
         """
+        from ipaddress import ip_network
+
         networks = []
         for proxy in proxies:
             if proxy == "unix":
@@ -60,8 +63,10 @@ class Trust:
         return address is not None and any(address in network for network in self.networks)
 
 
-def parse_address(text: str) -> _Address | None:
+def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     """An address from ``1.2.3.4``, ``1.2.3.4:80``, ``::1``, ``[::1]:80`` or ``fe80::1%eth0``; None if it is none."""
+    from ipaddress import IPv6Address, ip_address
+
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
@@ -95,6 +100,8 @@ def client_address(peer: str | None, headers: Headers, trust: Trust) -> str | No
 
 def rate_key(address: str | None) -> str:
     """What a limit counts by: an IPv4 address, or the /64 of an IPv6 one, which a client has whole."""
+    from ipaddress import IPv6Address, IPv6Network
+
     parsed = parse_address(address) if address else None
     if isinstance(parsed, IPv6Address):
         return str(IPv6Network((parsed, 64), strict=False))
