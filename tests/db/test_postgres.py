@@ -481,3 +481,34 @@ def test_a_missing_driver_says_what_to_install(monkeypatch):
     with pytest.raises(ConfigError, match="driver is not installed") as caught:
         _ = Database("postgresql://h/db").engine
     assert caught.value.cure == 'pip install "turnout[postgres]"'
+
+
+async def test_operators_that_only_postgresqls_types_have(pg_blog):
+    statements = (
+        "create extension if not exists citext",
+        "create table k (slug text primary key, t tsvector, r int4range, c citext, ch char(3))",
+        "create function fill() returns trigger language plpgsql as $$ begin new.slug := 'made'; return new; end $$",
+        "create trigger filled before insert on k for each row execute function fill()",
+    )
+    async with pg_blog(*statements) as db:
+        row = {"t": "'cat':1 'hat':2", "r": "[1,5)", "c": "Abc", "ch": "x"}
+        assert await db.from_("k").insert(row).select("slug").single() == {"slug": "made"}
+        for column, op, value in (
+            ("t", "fts", "cat & hat"),
+            ("t", "plfts", "hat"),
+            ("r", "sl", "[10,20)"),
+            ("r", "nxr", "[4,5)"),
+            ("r", "adj", "[5,6)"),
+            ("r", "contains", "[2,3)"),
+            ("r", "contained_by", "[0,9)"),
+            ("r", "overlaps", "[4,9)"),
+            ("c", "eq", "ABC"),
+            ("c", "like", "aBc%"),
+            ("ch", "like", "x%"),
+        ):
+            assert await db.from_("k").select("slug").filter(column, op, value) == [{"slug": "made"}], (column, op)
+            assert await db.from_("k").select("slug").not_(column, op, value) == [], (column, op)
+        for column, op in (("t", "like"), ("ch", "sl"), ("slug", "adj")):
+            with pytest.raises(DbError) as caught:
+                await db.from_("k").select().filter(column, op, "[1,2)")
+            assert caught.value.code in ("42883", "PGRST127")

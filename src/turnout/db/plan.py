@@ -402,7 +402,9 @@ class _Planner:
         columns = tuple(_written(table, name) for name in statement.columns)
         for name in table.pk:
             key = table.columns[name]
-            if name not in statement.columns and not key.rowid and key.default is None and table.kind == "table":
+            if self.schema.engine != "sqlite" or table.kind != "table":
+                break
+            if name not in statement.columns and not key.rowid and key.default is None:
                 # SQLite itself would store NULL in the primary key.
                 raise error(
                     "23502",
@@ -516,7 +518,8 @@ class _Planner:
         found = Condition(
             column, cond.op, cond.slot, cond.word, cond.negated, cond.wire, json, cond.quantifier, cond.config
         )
-        _check(found)
+        if not (found.type.read or found.type.name in ("bpchar", "name")):  # PostgreSQL knows best about those
+            _check(found)
         return found
 
 
