@@ -956,11 +956,15 @@ class Connection(asyncio.Protocol):
     def _cut(self, coming: _Incoming) -> None:
         if self.transport.is_closing():
             return
-        sock = self.transport.get_extra_info("socket")
-        if coming.http10 and sock is not None and sock.family != getattr(socket, "AF_UNIX", None):
+        if coming.http10:
             # This stream has neither length nor chunks: only a reset tells its end from a failure.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._end_with_reset()
         self.transport.abort()
+
+    def _end_with_reset(self) -> None:
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and sock.family != getattr(socket, "AF_UNIX", None):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def tick(self, now: float) -> None:
         """Judge every deadline of this connection."""
@@ -971,6 +975,8 @@ class Connection(asyncio.Protocol):
             return  # lost, and kept for its handler's sake only
         if not self._writable or self.transport.is_closing():
             if self._is_stalled(now):
+                # Closed in order, the kernel would keep what it holds for this client, megabytes, for minutes.
+                self._end_with_reset()
                 self.abort()
         elif self._current is not None:
             return
