@@ -33,10 +33,10 @@ test: $(VENV)/.dev ## lint, type-check and run every test
 	$(BIN)/python -m pytest
 
 test-faults: $(VENV)/.dev ## the long form of the fault tests (half an hour)
-	TURNOUT_FAULTS=full $(BIN)/python -m pytest -m "faults and not soak" tests/faults
+	TURNOUT_FAULTS=full $(BIN)/python -m pytest -o faulthandler_timeout=0 -m "faults and not soak" tests/faults
 
 soak: $(VENV)/.dev ## a million requests: does anything grow?
-	TURNOUT_FAULTS=full $(BIN)/python -m pytest -m soak tests/faults
+	TURNOUT_FAULTS=full $(BIN)/python -m pytest -o faulthandler_timeout=0 -m soak tests/faults
 
 lint: $(VENV)/.dev ## lint and type-check only
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
