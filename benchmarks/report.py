@@ -155,6 +155,7 @@ def write_page(
     for title, rows in tables.items():
         if len(rows) > 1:
             lines += ["", f"### {title}" if not title.startswith("#") else title, "", to_markdown(rows)]
+    page.parent.mkdir(parents=True, exist_ok=True)
     with page.open("a", encoding="utf-8") as out:
         out.write("\n".join(["", *lines, ""]) if page.exists() and page.stat().st_size else "\n".join([*lines, ""]))
     return page
