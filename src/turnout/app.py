@@ -36,7 +36,6 @@ logger = logging.getLogger("turnout.app")
 
 ErrorHandler = Callable[[Exception, Request], Awaitable[Response | None]]
 ErrorPage = Callable[[Exception, Request], str]
-_HSTS = "strict-transport-security"
 
 
 @dataclass(slots=True)
@@ -164,8 +163,8 @@ class App:
             self.admission.streams += 1
         if request.set_cookies is not None or response._cookies is not None:
             self._write_cookies(request, response)
-        if request.secure and not response.headers.has(_HSTS):
-            response.headers.set(_HSTS, "max-age=31536000")
+        if request.secure and not response.headers.has(guard.HSTS[0]):
+            response.headers.set(*guard.HSTS)
         if response.chunks is None and request.after_work is None:
             _close_form(request)
         return response

@@ -41,11 +41,6 @@ class Body:
         self._size = 0
         self._streamed = False
 
-    @property
-    def started(self) -> bool:
-        """Whether anything was read, or waits to be."""
-        return self._streamed or self._size > 0 or self._whole is not None
-
     def check(self, limit: int) -> None:
         """Raise PayloadTooLarge when the body is known to be over *limit* bytes, before a byte is read."""
         known = len(self._whole) if self._whole is not None else self._declared

@@ -12,17 +12,11 @@ from urllib.parse import quote, unquote_to_bytes
 
 from ..errors import BadRequest
 
-# What RFC 3986 §3.3 lets stand raw in a segment, without the sub-delimiters that other
-# servers give a meaning of their own; the rest is written as %XX.
+# What RFC 3986 §3.3 lets stand raw in a segment; the rest is written as %XX.
 _SAFE = "-._~!$&'()*+,;=:@"
 # A target made of these alone decodes to itself: no escape, no dot segment, no empty segment.
 _is_plain = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9_.~!$&'()*+,;=:@-]*)+").fullmatch
-
-
-def split_target(target: str) -> tuple[str, str]:
-    """Split an origin-form target into its raw path and its query without the ``?``."""
-    path, _, query = target.partition("?")
-    return path, query
+_bad_escape = re.compile(r"%(?![0-9A-Fa-f]{2})").search
 
 
 def is_plain(path: str) -> bool:
@@ -47,25 +41,17 @@ def segments(path: str) -> list[str]:
 
 
 def _decode(part: str) -> str:
+    text = part
     if "%" in part:
+        if _bad_escape(part):
+            raise BadRequest("The path holds a % without two hexadecimal digits", code="invalid_path")
         try:
             text = unquote_to_bytes(part).decode("utf-8")
         except UnicodeDecodeError:
             raise BadRequest("The path is not UTF-8", code="invalid_path") from None
-        if "%" in part and not _escapes_are_whole(part):
-            raise BadRequest("The path holds a % without two hexadecimal digits", code="invalid_path")
-    else:
-        text = part
     if text in (".", "..") or "\\" in text or "\x00" in text:
         raise BadRequest("The path holds a dot segment, a backslash or a NUL", code="invalid_path")
     return text
-
-
-_bad_escape = re.compile(r"%(?![0-9A-Fa-f]{2})").search
-
-
-def _escapes_are_whole(part: str) -> bool:
-    return not _bad_escape(part)
 
 
 def join(parts: list[str]) -> str:
