@@ -23,10 +23,14 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
 	@touch $@ $(VENV)/.demo
 
+tests/js/node_modules/.package-lock.json: tests/js/package.json tests/js/package-lock.json
+	@if command -v npm >/dev/null; then cd tests/js && npm ci --silent; \
+	else echo "npm is not on this machine: the tests that drive JavaScript clients are skipped"; fi
+
 demo: $(VENV)/.demo ## run the example app on http://127.0.0.1:8000 (PORT= to change)
 	cd examples/blog && ../../$(BIN)/turnout db migrate && ../../$(BIN)/turnout dev --port $(PORT)
 
-test: $(VENV)/.dev ## lint, type-check and run every test
+test: $(VENV)/.dev tests/js/node_modules/.package-lock.json ## lint, type-check and run every test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

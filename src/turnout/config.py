@@ -82,7 +82,9 @@ class Config:
     limits: Limits = field(default_factory=Limits)
 
 
-_NOT_IN_THE_FILE = frozenset(("root", "mode", "database_url", "server", "limits"))
+# The tables below [tool.turnout]: each is a field of Config of that name.
+_SECTIONS: dict[str, type[Any]] = {"server": ServerConfig, "limits": Limits}
+_NOT_IN_THE_FILE = frozenset(("root", "mode", "database_url", *_SECTIONS))
 _TOP = "tool.turnout"
 _MAY_BE_ZERO = frozenset(("port", "drain_delay_s", "drain_s", "body_grace_s", "keep_alive_s"))
 _FROM_ENVIRONMENT = {"port": "PORT", "host": "HOST", "workers": "WEB_CONCURRENCY"}
@@ -103,11 +105,12 @@ def load_config(root: Path, mode: Mode, values: Mapping[str, str]) -> Config:
     reader = _Reader(root / FILE)
     tables = reader.table(reader.data, "tool", "").get("turnout", {})
     top = reader.table({"turnout": tables}, "turnout", "tool")
-    server = reader.table(top, "server", _TOP)
-    given = reader.fields(Config, top, _TOP, skip=_NOT_IN_THE_FILE, also=("server", "limits"))
+    given = reader.fields(Config, top, _TOP, skip=_NOT_IN_THE_FILE, also=tuple(_SECTIONS))
     reader.judge_names(given)
-    limits = reader.fields(Limits, reader.table(top, "limits", _TOP), f"{_TOP}.limits")
-    serving = reader.fields(ServerConfig, server, f"{_TOP}.server") | reader.environment(values)
+    sections = {
+        name: reader.fields(kind, reader.table(top, name, _TOP), f"{_TOP}.{name}") for name, kind in _SECTIONS.items()
+    }
+    sections["server"] |= reader.environment(values)
     if not given.get("allowed_hosts"):
         if mode == "production":
             reader.missing_hosts()
@@ -118,8 +121,7 @@ def load_config(root: Path, mode: Mode, values: Mapping[str, str]) -> Config:
         root=root,
         mode=mode,
         database_url=database,
-        server=ServerConfig(**serving),
-        limits=Limits(**limits),
+        **{name: kind(**sections[name]) for name, kind in _SECTIONS.items()},
         **given,
     )
 
