@@ -18,7 +18,6 @@ VALUES = {"errors", "env", "log", "http", "config"}
 GROUND = {"context", "middleware", "admission", "threads", "routing", "db"}
 DOORS = {"server", "adapters"}
 STORES = {"store"}
-
 BELOW_FEATURES = {"errors", "env", "log", "http", "config", "context", "db", *STORES}
 # Each layer, and the layers it may import. Relative imports only; names under TYPE_CHECKING count too.
 MAY_IMPORT: dict[str, set[str]] = {
