@@ -18,6 +18,7 @@ VALUES = {"errors", "env", "log", "http", "config"}
 GROUND = {"context", "middleware", "admission", "threads", "routing", "db"}
 DOORS = {"server", "adapters"}
 STORES = {"store"}
+FEATURES = {*STORES, "ratelimit"}
 BELOW_FEATURES = {"errors", "env", "log", "http", "config", "context", "db", *STORES}
 # Each layer, and the layers it may import. Relative imports only; names under TYPE_CHECKING count too.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -32,13 +33,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "threads": {"errors"},
     "routing": {"errors", "env", "log", "http"},
     "db": {"errors", "env", "log", "http"},
+    "store": {"errors", "env", "log", "http", "config", "db"},
+    "ratelimit": BELOW_FEATURES,
     "app": {"errors", "log", "http", "context", "routing", "middleware", "admission", "threads"},
-    "project": VALUES | GROUND | {"app"},
+    "project": VALUES | GROUND | FEATURES | {"app"},
     "server": {"errors", "log", "http", "config"},
     "adapters": {"errors", "log", "http", "config"},
-    "testing": VALUES | GROUND | {"app", "project"},
-    "dev": VALUES | GROUND | DOORS | {"app", "project"},
-    "cli": VALUES | GROUND | DOORS | {"app", "project", "testing", "dev", "__init__"},
+    "testing": VALUES | GROUND | FEATURES | {"app", "project"},
+    "dev": VALUES | GROUND | FEATURES | DOORS | {"app", "project"},
+    "cli": VALUES | GROUND | FEATURES | DOORS | {"app", "project", "testing", "dev", "__init__"},
 }
 OUTSIDE_THE_TABLE = {"__init__", "__main__", "py.typed", "__pycache__"}
 THIRD_PARTY_AT_THE_TOP = {"msgspec", "uvloop", "httptools"}

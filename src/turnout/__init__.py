@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .db import db
     from .http.form import FormData, UploadFile
     from .project import load_project
+    from .ratelimit import rate_limit
 
 __version__ = "0.1.0"
 
@@ -54,6 +55,7 @@ _LAZY = {
     "UploadFile": ".http.form",
     "db": ".db",
     "load_project": ".project",
+    "rate_limit": ".ratelimit",
 }
 
 __all__ = [
@@ -91,6 +93,7 @@ __all__ = [
     "env",
     "headers",
     "load_project",
+    "rate_limit",
     "redirect",
 ]
 

@@ -28,7 +28,7 @@ logger = logging.getLogger("turnout.project")
 
 # Constants whose feature is not part of this version. Ignoring them would leave a route
 # open that its author believes guarded, so they stop the start.
-_NOT_YET = ("revalidate", "cors", "auth", "rate_limit")
+_NOT_YET = ("revalidate", "cors", "auth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,7 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
             cure="run this in a project's folder, or make a project with: turnout new my-app",
         )
     use_database(config, durable=mode == "production")
+    use_store(config)
     manifest = manifest or scan(app_dir, root / config.public_dir)
     for file in manifest.routes:
         if file.pattern.text in PROBES:
@@ -92,6 +93,7 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
         debug=mode == "development",
     )
     _plug_db(app, config)
+    _plug_store(app)
     # Last, so that a load that fails leaves the policies of the project that goes on serving.
     load_policies(root)
     return Project(root, config, manifest, app)
@@ -101,7 +103,8 @@ def _load_route(file: RouteFile, root: Path, threads: Threads) -> Route:
     exports = read_exports(load_module(file.file, root), file.file)
     config = exports.config
     _refuse_unknown(config, file.file)
-    chain = cast(list[Middleware], [load_middleware(each, root) for each in file.middleware])
+    chain = _guards(config, file)
+    chain += cast(list[Middleware], [load_middleware(each, root) for each in file.middleware])
     handlers = cast(list[ErrorHandler], [load_error(each, root) for each in file.errors])
 
     def endpoint(method: str) -> Endpoint:
@@ -116,6 +119,19 @@ def _load_route(file: RouteFile, root: Path, threads: Threads) -> Route:
         max_duration=config.max_duration,
         cancel_on_disconnect=config.cancel_on_disconnect is not False,
     )
+
+
+def _guards(config: RouteConfig, file: RouteFile) -> list[Middleware]:
+    """What judges a request before the user's own middleware, and before anybody has read its body."""
+    guards: list[Middleware] = []
+    if config.rate_limit is not None:
+        from . import ratelimit
+
+        try:
+            guards.append(ratelimit.guard(config.rate_limit, file.pattern.text))
+        except ConfigError as exc:
+            raise ConfigError(exc.message, file=file.file, cure=exc.cure) from None
+    return guards
 
 
 def _refuse_unknown(config: RouteConfig, file: Path) -> None:
@@ -137,6 +153,13 @@ def use_database(config: Config, *, durable: bool) -> None:
     # Only the folder that is ours by name: creating others would hide a mistyped DATABASE_URL.
     if db.path is not None and db.path.is_relative_to(data):
         data.mkdir(parents=True, exist_ok=True)
+
+
+def use_store(config: Config) -> None:
+    """Point ``store`` at ``STORE_URL``; without one, all workers of a production server share a file."""
+    from .store import store
+
+    store.configure(env.get("STORE_URL") or "memory:")
 
 
 def load_policies(root: Path) -> None:
@@ -198,3 +221,9 @@ def _plug_db(app: App, config: Config) -> None:
     if db.dialect == "postgres":  # SQLite is a file: asking it would only make one where none is used
         app.on_ready.append(ready)
     app.on_shutdown.append(db.close)
+
+
+def _plug_store(app: App) -> None:
+    from .store import store
+
+    app.on_shutdown.append(store.close)
