@@ -163,6 +163,11 @@ class App:
             self.admission.streams += 1
         if request.set_cookies is not None or response._cookies is not None:
             self._write_cookies(request, response)
+        if request.personal and not response.headers.has("cache-control"):
+            response.headers.set("cache-control", "private, no-store")
+        for name, value in request.answer_headers:
+            response.headers.set(name, value)
+        request.answered = True
         if request.secure and not response.headers.has(guard.HSTS[0]):
             response.headers.set(*guard.HSTS)
         if response.chunks is None and request.after_work is None:
@@ -211,7 +216,7 @@ class App:
                 return self._whole_server()
             raise BadRequest("The request target must be a path that starts with /", code="invalid_path")
         if not self._slash and is_plain(path):
-            match = self._table.match(path[1:].split("/"))
+            match = self._table.match_plain(path)
             if match is None:
                 raise NotFound()
             request._path, request.params = path, match.params
@@ -277,6 +282,7 @@ class App:
 
     async def _run_after(self, request: Request) -> None:
         loop = asyncio.get_running_loop()
+        request.answered = True
         for function, args, kwargs, context in request.after_work or ():
             try:
                 if inspect.iscoroutinefunction(function):

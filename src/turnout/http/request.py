@@ -101,6 +101,10 @@ class Request:
     cancel_on_disconnect: bool = True
     after_work: list[AfterWork] | None = None  # what after() noted
     set_cookies: list[tuple[str, str, dict[str, Any]]] | None = None
+    answer_headers: Iterable[tuple[str, str]] = ()  # fields of the response, whichever it becomes
+    personal: bool = False  # the answer is for this user alone: no cache may keep it
+    answered: bool = False  # the head of a stream may be on its way, or after() work runs: no cookie can be set
+    session: Any = None  # what auth has found out about its user
     _raw: list[tuple[bytes, bytes]] | None = None
     _headers: Headers | None = None
     _host: str | None = None
