@@ -113,7 +113,9 @@ def starting(
     try:
         server.until_ready()
         yield server
-        errors = [line[:600] for line in server.log.splitlines() if "Traceback" in line]
+        # The driver's pool shows its own when it cannot reach a database that is away; it goes on trying.
+        lines = (line for line in server.log.splitlines() if '"logger":"asyncpg.pool"' not in line)
+        errors = [line[:600] for line in lines if "Traceback" in line]
         assert not errors, (len(errors), errors[:3])
     finally:
         server.kill()
