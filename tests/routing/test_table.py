@@ -191,3 +191,23 @@ def test_a_match_is_what_trying_every_route_finds(patterns, paths):
     for segments in paths:
         found = routes.match(segments)
         assert (found and (found.value, found.params)) == reference(patterns, segments), segments
+
+
+@given(route_sets(), st.lists(st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=5), min_size=1, max_size=8))
+@settings(deadline=None, max_examples=300)
+def test_a_path_without_escapes_finds_the_same_the_short_way(patterns, paths):
+    routes: Table[str] = Table()
+    for pattern in patterns:
+        routes.add(pattern, pattern.text)
+    routes.freeze()
+    for segments in paths:
+        plain = "/" + "/".join(segments)
+        if plain not in routes.static:
+            assert routes.match_plain(plain) == routes.match(segments), plain
+
+
+def test_an_optional_rest_below_a_static_neighbour_keeps_its_own_root():
+    routes = table("/posts/[id]", "/posts/drafts/[[...rest]]")
+    routes.freeze()
+    assert routes.match_plain("/posts/drafts") == routes.match(["posts", "drafts"])
+    assert routes.match_plain("/posts/1").params == {"id": "1"}

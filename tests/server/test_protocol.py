@@ -736,7 +736,7 @@ async def test_while_draining_every_answer_closes_and_what_is_pipelined_behind_i
         return "x"
 
     async with serve({"/": counted}) as door:
-        door.serving.draining = True
+        door.serving.drain()
         client = await door.connect()
         answer = await client.asks(get() + get("/?2"))
         assert answer.closes and await client.is_closed()

@@ -109,13 +109,8 @@ def _pydantic_decoder(model: Any) -> Callable[[bytes], Any]:
     return decode_model
 
 
-def convert_text(values: Mapping[str, list[str]], model: Any) -> Any:
-    """Make a *model* of the fields of a query or form; see ``text_converter``."""
-    return text_converter(model)(values)
-
-
-def text_converter(model: Any) -> Callable[[Mapping[str, list[str]]], Any]:
-    """Prepare, once a model, the function that makes it of names and their texts.
+def text_converter(model: Any) -> Callable[[list[tuple[str, str]]], Any]:
+    """Prepare, once a model, the function that makes it of the (name, text) pairs of a query or form.
 
     A text becomes the number, boolean (``true false 1 0``), date and so on that the model asks for. A list member
     takes every text of its name, any other the first. Names that the model does not know are left out, unless it
@@ -133,7 +128,7 @@ def text_converter(model: Any) -> Callable[[Mapping[str, list[str]]], Any]:
 
 
 @lru_cache(maxsize=1024)
-def _text_converter(model: Any) -> Callable[[Mapping[str, list[str]]], Any]:
+def _text_converter(model: Any) -> Callable[[list[tuple[str, str]]], Any]:
     if _holds_pydantic(model):
         return _pydantic_text_converter(model)
     if failures.takes_dict(model):
@@ -149,10 +144,10 @@ def _text_converter(model: Any) -> Callable[[Mapping[str, list[str]]], Any]:
         floats = frozenset(field.key for field in fields if _mentions(field.type, float))
     msgspec.convert({}, dict[str, model])  # so that a model that msgspec cannot make raises at load
 
-    def convert(values: Mapping[str, list[str]]) -> Any:
-        flat: dict[str, Any] = {
-            name: texts if every_list or name in lists else texts[0] for name, texts in values.items() if texts
-        }
+    def convert(pairs: list[tuple[str, str]]) -> Any:
+        flat: dict[str, Any] = dict(pairs)
+        if every_list or lists or len(flat) != len(pairs):
+            flat = _flat(pairs, None if every_list else lists)
         try:
             value = msgspec.convert(flat, model, strict=False, str_keys=True)
         except msgspec.ValidationError as exc:
@@ -162,6 +157,17 @@ def _text_converter(model: Any) -> Callable[[Mapping[str, list[str]]], Any]:
         return value
 
     return convert
+
+
+def _flat(pairs: list[tuple[str, str]], lists: frozenset[str] | None) -> dict[str, Any]:
+    """All texts of the names in *lists* (of every name, if None), and of any other name the first."""
+    flat: dict[str, Any] = {}
+    for name, text in pairs:
+        if lists is None or name in lists:
+            flat.setdefault(name, []).append(text)
+        else:
+            flat.setdefault(name, text)
+    return flat
 
 
 def _check_finite(flat: dict[str, Any], names: frozenset[str] | None) -> None:
@@ -187,8 +193,8 @@ def _pydantic_text_converter(model: Any) -> Callable[[Mapping[str, list[str]]], 
         if isinstance(name, str)
     )
 
-    def convert(values: Mapping[str, list[str]]) -> Any:
-        flat = {name: texts if name in lists else texts[0] for name, texts in values.items() if texts}
+    def convert(pairs: list[tuple[str, str]]) -> Any:
+        flat = _flat(pairs, lists)
         try:
             return validate(flat)
         except ValidationError as exc:

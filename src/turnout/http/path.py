@@ -14,14 +14,10 @@ from ..errors import BadRequest
 
 # What RFC 3986 §3.3 lets stand raw in a segment; the rest is written as %XX.
 _SAFE = "-._~!$&'()*+,;=:@"
-# A target made of these alone decodes to itself: no escape, no dot segment, no empty segment.
-_is_plain = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9_.~!$&'()*+,;=:@-]*)+").fullmatch
+# Whether a raw path is canonical as it stands: no escape, no dot segment, no empty segment. Split at "/" it gives
+# its segments.
+is_plain = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9_.~!$&'()*+,;=:@-]*)+").fullmatch
 _bad_escape = re.compile(r"%(?![0-9A-Fa-f]{2})").search
-
-
-def is_plain(path: str) -> bool:
-    """Whether the raw *path* is canonical as it stands, so that splitting it at ``/`` gives its segments."""
-    return _is_plain(path) is not None
 
 
 def segments(path: str) -> list[str]:
@@ -35,7 +31,7 @@ def segments(path: str) -> list[str]:
     if path == "/":
         return []
     parts = path[1:].split("/")
-    if _is_plain(path):
+    if is_plain(path):
         return parts
     return [_decode(part) for part in parts]
 

@@ -260,6 +260,9 @@ class Response:
         return f"<Response {self.status}>"
 
 
+_new = Response.__new__
+
+
 def redirect(url: str, status: int = 307, *, external: bool = False) -> Response:
     """``Response.redirect``: return it from a handler."""
     return Response.redirect(url, status, external=external)
@@ -278,7 +281,10 @@ def to_response(value: Any) -> Response:
         TypeError: there is no way to send it.
     """
     if type(value) in _PLAIN_DATA:
-        return Response._made(jsontext.dumps(value), JSON, 200, None)
+        # Response.json() without its calls: what most handlers return passes here.
+        response = _new(Response)
+        response.status, response.body, response._type = 200, jsontext.dumps(value), JSON
+        return response
     if isinstance(value, Response):
         return value
     if value is None:

@@ -326,14 +326,8 @@ def _fill_query(parameter: Parameter, site: _Site) -> Fill:
         ) from exc
 
     def fill(request: Request) -> Any:
-        texts: dict[str, list[str]] = {}
         # What request.search_params is made of, without making it.
-        for name, value in parse_fields(request.target.partition("?")[2], request.limits.max_query_fields):
-            if name in texts:
-                texts[name].append(value)
-            else:
-                texts[name] = [value]
-        return convert(texts)
+        return convert(parse_fields(request.target.partition("?")[2], request.limits.max_query_fields))
 
     return fill
 

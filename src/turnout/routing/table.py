@@ -56,11 +56,12 @@ class Table(Generic[V]):
     one also decodes to the same segments. Anything else goes through ``match``.
     """
 
-    __slots__ = ("_frozen", "_root", "static")
+    __slots__ = ("_frozen", "_last", "_root", "static")
 
     def __init__(self) -> None:
         self._root = _Node()
         self._frozen = False
+        self._last: dict[str, _Leaf] = {}
         self.static: dict[str, V] = {}
 
     def add(self, pattern: Pattern, value: V) -> None:
@@ -92,6 +93,25 @@ class Table(Generic[V]):
     def freeze(self) -> None:
         """Refuse further routes."""
         self._frozen = True
+        self._note_last(self._root, [])
+
+    def _note_last(self, node: _Node, way: list[str]) -> None:
+        """Note under *node* each parameter that ends a path of static names, for ``match_plain``."""
+        # Where a static neighbour has an optional catch-all, "/a/b" may be that one's and not "/a/[x]".
+        alone = not any(child.optional_rest for child in node.static.values())
+        if node.param is not None and node.param.end is not None and alone:
+            self._last[path.join(way) if way else ""] = node.param.end
+        for name, child in node.static.items():
+            self._note_last(child, [*way, name])
+
+    def match_plain(self, canonical: str) -> Match[V] | None:
+        """``match`` for a path that is canonical as it stands, without escapes, and not in ``static``."""
+        # Most parameters are the last segment of a path that is static up to there, as in /posts/[id].
+        way, _, last = canonical.rpartition("/")
+        leaf = self._last.get(way)
+        if leaf is not None:
+            return Match(leaf.value, {leaf.slugs[0]: last})
+        return self.match(canonical[1:].split("/"))
 
     def match(self, segments: list[str]) -> Match[V] | None:
         """Find the route for decoded *segments* (``[]`` is ``/``), or None."""

@@ -77,7 +77,6 @@ class Serving:
         self.app, self.settings, self.loop, self.access = fetch, settings, loop, access
         self.connections: set[Connection] = set()
         self.arriving = 0  # accepted, and not among them yet
-        self.in_flight = 0  # requests whose answer is not complete
         self.draining = False
         self.refused = 0  # requests that never reached the app
         self.pressure = Pressure(loop)
@@ -94,6 +93,16 @@ class Serving:
         """A protocol for ``loop.create_server``."""
         return Connection(self)
 
+    @property
+    def in_flight(self) -> int:
+        """Requests whose answer is not complete; counted when asked, as a request has better to do."""
+        return sum(connection.answering for connection in self.connections)
+
+    def drain(self) -> None:
+        """Every connection ends with the answer that is being made, or the next one."""
+        self.draining = True
+        self.heads.clear()
+
     def tick(self) -> None:
         """Once a second: the Date field, and every deadline."""
         before, self.now = self.now, self.loop.time()
@@ -108,7 +117,12 @@ class Serving:
             connection.tick(self.now)
 
     def plain_head(self, response: Response) -> bytes:
-        """The head of a response with no fields of its own, up to the value of Content-Length."""
+        """The head of a response that has no fields of its own, up to the value of Content-Length.
+
+        Nothing where more or less than that belongs to it: a status without a body, a draining server.
+        """
+        if response.status in _BODYLESS or self.draining:
+            return b""
         head = _STATUS_LINES[response.status] + guard.head_bytes(response) + self.date + b"content-length: "
         if len(self.heads) < 100:
             self.heads[response.status, response._type] = head
@@ -146,7 +160,7 @@ class _Incoming:
     waited_s = 0.0  # for the body, by a handler that had none of it left
     waiter: asyncio.Future[None] | None = None
     pieces: list[bytes]
-    started_at: float
+    started_at = 0.0  # only where somebody logs it
     context: Context
 
     def __init__(self, connection: Connection) -> None:
@@ -202,8 +216,8 @@ class _Whole(_Incoming):
 class _Known(NamedTuple):
     """A header block that the parser has accepted: its bytes, and what came out of them."""
 
-    block: bytes
-    length: int  # of the body that follows
+    tail: bytes  # from the version in the request line to the empty line
+    size: int  # of the tail and the body that follows
     fields: list[tuple[bytes, bytes]]
     host: str
 
@@ -322,7 +336,8 @@ class Connection(asyncio.Protocol):
         if self._held or self._feeding:
             self._held += data
             return
-        if self._known is not None and self._current is None and self._coming is None and self._begin_known(data):
+        known = self._known
+        if known is not None and self._current is None and self._coming is None and self._begin_known(known, data):
             return
         if len(data) <= _SLICE and not self._waiting:
             self._feed(data)
@@ -333,29 +348,26 @@ class Connection(asyncio.Protocol):
             self._held = data
             self._feed_held()
 
-    def _begin_known(self, data: bytes) -> bool:
+    def _begin_known(self, known: _Known, data: bytes) -> bool:
         """Begin the request in *data* if it has the header block of the one before it, to the byte.
 
         A client that keeps its connection repeats itself (it is what HPACK lives on). Only the
         request line differs then, so only that is read anew, by rules at least as strict; the
         parser stands between two messages and need not know. False: nothing was done.
         """
-        known = cast(_Known, self._known)
-        line, _, rest = data.partition(b"\r\n")
-        block = known.block
-        if len(rest) != len(block) + known.length or not rest.startswith(block):
+        tail = known.tail
+        at = len(data) - known.size
+        if at <= 0 or not data.startswith(tail, at):
             self._known = None
             return False
-        parts = line.split(b" ")
-        if len(parts) != 3 or parts[2] != b"HTTP/1.1":
-            return False
-        method = _METHODS.get(parts[0])
-        target = self.serving.targets.get(parts[1]) or self._known_target(parts[1])
+        verb, _, url = data[:at].partition(b" ")
+        method = _METHODS.get(verb)
+        target = self.serving.targets.get(url) or self._known_target(url)
         if method is None or target is None:
             return False
         coming = _Whole(self)
         coming.request = request = Request.from_wire(method, target, known.fields, known.host, self.peer)
-        request._whole = rest[len(block) :]
+        request._whole = data[at + len(tail) :]
         self._begin(coming)
         return True
 
@@ -374,10 +386,12 @@ class Connection(asyncio.Protocol):
             return
         if self._waiting or not self._writable:
             return  # a request that is known is begun at once, so it may not overtake any
-        line, _, rest = data.partition(b"\r\n")
-        end = rest.find(b"\r\n\r\n") + 4
-        if line and 4 <= end <= _KNOWN_BLOCK and end + coming.length == len(rest):
-            self._known = _Known(rest[:end], coming.length, self._fields, coming.request.host)
+        # The first line end of all has to be that of the request line: some parsers take a bare LF for one.
+        begin, end = data.find(b"\n") - len(b" HTTP/1.1\r"), data.find(b"\r\n\r\n") + 4
+        if not data.startswith(b" HTTP/1.1\r\n", max(begin, 0)):
+            return
+        if begin < end <= begin + _KNOWN_BLOCK and end + coming.length == len(data):
+            self._known = _Known(data[begin:end], len(data) - begin, self._fields, coming.request.host)
 
     # -- the parser
 
@@ -643,9 +657,9 @@ class Connection(asyncio.Protocol):
     def _begin(self, coming: _Incoming) -> None:
         serving = self.serving
         self._current = coming
-        serving.in_flight += 1
         self._since = serving.now
-        coming.started_at = serving.now if serving.access is None else serving.loop.time()
+        if serving.access is not None:
+            coming.started_at = serving.loop.time()
         if coming.bad is not None:
             self._answer_refusal(coming.bad)
             return
@@ -758,7 +772,6 @@ class Connection(asyncio.Protocol):
     def _release(self, coming: _Incoming) -> None:
         self._current = None
         self._served = True
-        self.serving.in_flight -= 1
         self._since = self.serving.now
         if self._parser is None:  # the connection is lost, and was kept for the deadlines of its handler
             self.serving.connections.discard(self)
@@ -816,11 +829,9 @@ class Connection(asyncio.Protocol):
             and coming.keep_alive
             and coming.complete
             and request.method != "HEAD"
-            and status not in _BODYLESS
-            and not self.serving.draining
             and len(body) <= _JOIN
+            and (head := self.serving.heads.get((status, response._type)) or self.serving.plain_head(response))
         ):
-            head = self.serving.heads.get((status, response._type)) or self.serving.plain_head(response)
             self.transport.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
             return
         head = _STATUS_LINES[status] + guard.head_bytes(response) + self.serving.date
@@ -918,6 +929,11 @@ class Connection(asyncio.Protocol):
         self._linger()
 
     # -- ends
+
+    @property
+    def answering(self) -> bool:
+        """Whether a request's answer is not complete, the client gone or not."""
+        return self._current is not None
 
     @property
     def idle(self) -> bool:

@@ -224,7 +224,7 @@ class _Worker:
     async def _drain(self) -> None:
         """SIGTERM's order of events: see "Drain" in the security notes."""
         self.fetch.drain()
-        self.serving.draining = True
+        self.serving.drain()
         if not self.hurry.is_set():
             await _wait(self.hurry, self.settings.drain_delay_s)
         for listener in self.listeners:
@@ -236,7 +236,8 @@ class _Worker:
         self.serving.close_idle()
         deadline = self.loop.time() + self.settings.drain_s
         if not await self._finish(deadline):
-            log.warning("worker %d: cut %d connections after the drain", os.getpid(), len(self.serving.connections))
+            open_, busy = len(self.serving.connections), self.serving.in_flight
+            log.warning("worker %d: cut %d connections after the drain, %d of them busy", os.getpid(), open_, busy)
             self.serving.cancel_all()
             await self._finish(self.loop.time() + UNWIND_S)
         try:
@@ -249,7 +250,7 @@ class _Worker:
 
     async def _finish(self, deadline: float) -> bool:
         """Wait until the last byte of the last answer has left; False when the loop's clock is past *deadline*."""
-        while self.serving.connections or self.serving.in_flight:
+        while self.serving.connections:  # one that is lost stays among them until its handler has ended
             if self.cut or self.loop.time() >= deadline:
                 return False
             await asyncio.sleep(0.02)
