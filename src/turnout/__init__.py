@@ -24,6 +24,7 @@ from .errors import (
     DbError,
     Forbidden,
     HTTPError,
+    MailError,
     MethodNotAllowed,
     NotFound,
     PayloadTooLarge,
@@ -44,8 +45,10 @@ if TYPE_CHECKING:
     from .adapters.asgi import ASGI
     from .db import db
     from .http.form import FormData, UploadFile
+    from .mail import send_email
     from .project import load_project
     from .ratelimit import rate_limit
+    from .templates import render
 
 __version__ = "0.1.0"
 
@@ -56,6 +59,8 @@ _LAZY = {
     "db": ".db",
     "load_project": ".project",
     "rate_limit": ".ratelimit",
+    "render": ".templates",
+    "send_email": ".mail",
 }
 
 __all__ = [
@@ -70,6 +75,7 @@ __all__ = [
     "FormData",
     "HTTPError",
     "Headers",
+    "MailError",
     "MethodNotAllowed",
     "NotFound",
     "PayloadTooLarge",
@@ -95,6 +101,8 @@ __all__ = [
     "load_project",
     "rate_limit",
     "redirect",
+    "render",
+    "send_email",
 ]
 
 

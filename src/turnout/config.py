@@ -55,6 +55,55 @@ class ServerConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MailConfig:
+    """``[tool.turnout.mail]``: how mail is sent in production; elsewhere it stays on the machine."""
+
+    transport: str | None = None  # what the environment has the secret of, if it is plain
+    sender: str | None = None  # required in production
+    timeout_s: float = 20
+
+
+@dataclass(frozen=True, slots=True)
+class AuthConfig:
+    """``[tool.turnout.auth]``: who may sign up, how long things hold, and which providers there are.
+
+    Provider secrets come from the environment: ``AUTH_GOOGLE_SECRET``, ``AUTH_GITHUB_SECRET``.
+    """
+
+    site_url: str | None = None  # origin, or this machine and port in development
+    redirect_urls: list[str] = field(default_factory=list)
+    issuer: str | None = None  # site_url and /auth/v1
+    sign_ups: bool = True
+    anonymous: bool = False
+    auto_confirm: bool = False
+    secure_email_change: bool = True
+    secure_password_change: bool = False
+    password_min_length: int = 8
+    bcrypt_cost: int = 10
+    access_token_s: int = 3600
+    refresh_reuse_s: int = 10
+    code_s: int = 3600
+    session_max_s: int | None = None
+    session_idle_s: int | None = None
+    sign_ins_per_5_min: int = 30
+    verifications_per_5_min: int = 30
+    codes_per_5_min: int = 30
+    refreshes_per_5_min: int = 150
+    passwords_per_5_min: int = 10
+    anonymous_per_hour: int = 30
+    mails_per_hour: int = 30
+    mail_interval_s: int = 60
+    google_client_id: str | None = None
+    google_authorize_url: str = "https://accounts.google.com/o/oauth2/v2/auth"
+    google_token_url: str = "https://oauth2.googleapis.com/token"
+    google_user_url: str = "https://openidconnect.googleapis.com/v1/userinfo"
+    github_client_id: str | None = None
+    github_authorize_url: str = "https://github.com/login/oauth/authorize"
+    github_token_url: str = "https://github.com/login/oauth/access_token"
+    github_user_url: str = "https://api.github.com/user"
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """``[tool.turnout]`` of one project.
 
@@ -64,6 +113,8 @@ class Config:
         database_url: ``DATABASE_URL``, or ``app.db`` in the data folder; a SQLite path is absolute.
         trailing_slash: True where ``/x/`` is the canonical form and ``/x`` redirects.
         sync_threads: How many ``def`` handlers may run at once.
+        supabase: Whether ``/auth/v1`` and ``/rest/v1`` are served; see ``auth.wire``.
+        supabase_origins: Origins whose pages may call them.
     """
 
     root: Path
@@ -74,19 +125,23 @@ class Config:
     origin: str | None = None
     trailing_slash: bool = False
     sync_threads: int = 40
+    supabase: bool | None = None  # None: served in development and tests, to this machine
+    supabase_origins: list[str] = field(default_factory=list)
     app_dir: str = "app"
     public_dir: str = "public"
     migrations_dir: str = "migrations"
     data_dir: str = "data"
     server: ServerConfig = field(default_factory=ServerConfig)
     limits: Limits = field(default_factory=Limits)
+    mail: MailConfig = field(default_factory=MailConfig)
+    auth: AuthConfig = field(default_factory=AuthConfig)
 
 
 # The tables below [tool.turnout]: each is a field of Config of that name.
-_SECTIONS: dict[str, type[Any]] = {"server": ServerConfig, "limits": Limits}
+_SECTIONS: dict[str, type[Any]] = {"server": ServerConfig, "limits": Limits, "mail": MailConfig, "auth": AuthConfig}
 _NOT_IN_THE_FILE = frozenset(("root", "mode", "database_url", *_SECTIONS))
 _TOP = "tool.turnout"
-_MAY_BE_ZERO = frozenset(("port", "drain_delay_s", "drain_s", "body_grace_s", "keep_alive_s"))
+_MAY_BE_ZERO = frozenset(("port", "drain_delay_s", "drain_s", "body_grace_s", "keep_alive_s", "refresh_reuse_s"))
 _FROM_ENVIRONMENT = {"port": "PORT", "host": "HOST", "workers": "WEB_CONCURRENCY"}
 
 
@@ -264,6 +319,7 @@ class _Reader:
         raise ConfigError(message, file=self.file, line=line, cure=cure)
 
 
+_is_origin = re.compile(r"https?://[^\s/?#@*\\]+").fullmatch
 _WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -273,6 +329,8 @@ def _wrong(key: str, value: Any, hint: Any) -> str | None:
         hint = next(each for each in get_args(hint) if each is not NoneType)
     if get_origin(hint) is list:
         right = isinstance(value, list) and all(isinstance(item, str) and item for item in value)
+        if right and key == "supabase_origins" and not all(map(_is_origin, value)):
+            return 'a list of origins such as ["https://app.example.com"]'
         return None if right else 'a list of texts such as ["example.com"]'
     accepted = (int, float) if hint is float else (hint,)
     if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
@@ -291,8 +349,10 @@ def _wrong(key: str, value: Any, hint: Any) -> str | None:
 def _wrong_text(key: str, value: str) -> str | None:
     if not value:
         return "a text that is not empty"
-    if key == "origin" and not re.fullmatch(r"https?://[^\s/?#@\\]+", value):
+    if key == "origin" and not _is_origin(value):
         return 'a scheme and a host such as "https://example.com"'
+    if key == "transport" and value not in ("smtp", "resend", "ses", "outbox"):
+        return '"smtp", "resend", "ses" or "outbox"'
     if key.endswith("_dir") and (value.startswith(("/", "\\", "~")) or ".." in re.split(r"[\\/]", value)):
         return "a folder inside the project"
     return None

@@ -4,6 +4,7 @@
     ├── ConfigError            the project or its settings are wrong; carries file, line and cure
     ├── BodyUsed               the body was read as a stream and is gone
     ├── DbError                what the database said, as SQLSTATE and HTTP status
+    ├── MailError              a message was refused, or could not be handed over
     └── HTTPError              ends the request with a status; App.fetch makes the response
         ├── BadRequest 400, Unauthorized 401, Forbidden 403, NotFound 404, MethodNotAllowed 405
         ├── Conflict 409, PayloadTooLarge 413, UnsupportedMediaType 415, ValidationFailed 422
@@ -15,7 +16,7 @@ Nothing here renders anything: ``http/problem.py`` turns an HTTPError into a res
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,31 @@ class DbError(TurnoutError):
         super().__init__(f"{code}: {message}" + (f" ({hint})" if hint else ""))
         self.code, self.message, self.details, self.hint = code, message, details, hint
         self.status, self.retryable = status, retryable
+
+
+class MailError(TurnoutError):
+    """A message that was not sent, as far as anybody can know.
+
+    Args:
+        message: What happened, without the message's text and without secrets.
+        retryable: True where the same message may be taken later: a server that is away, busy or greylisting.
+        code: The SMTP reply or HTTP status, if there was one.
+        refused: The recipients that were refused, each with the server's words. Nobody was sent anything then.
+        retry_after_s: How long the other side asks to wait, in seconds, if it does.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retryable: bool = False,
+        code: int | None = None,
+        refused: Mapping[str, str] | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message, self.retryable, self.code = message, retryable, code
+        self.refused, self.retry_after_s = dict(refused or {}), retry_after_s
 
 
 class HTTPError(TurnoutError):

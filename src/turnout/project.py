@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from . import auth
 from .admission import Admission
 from .app import App, ErrorHandler, Route, answering, sized
 from .config import Config, load_config
@@ -21,6 +22,7 @@ from .middleware import Endpoint, Middleware, compose
 from .routing.bind import bind
 from .routing.manifest import Manifest, RouteFile
 from .routing.module import RouteConfig, importable, load_error, load_middleware, load_module, read_exports
+from .routing.pattern import Pattern
 from .routing.scan import scan
 from .threads import Threads
 
@@ -73,6 +75,8 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
             cure="run this in a project's folder, or make a project with: turnout new my-app",
         )
     use_database(config, durable=mode == "production")
+    _plug_mail(config)
+    auth.configure(config, env)
     use_store(config)
     manifest = manifest or scan(app_dir, root / config.public_dir)
     for file in manifest.routes:
@@ -83,7 +87,7 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
                 cure="give the folder another name",
             )
     app = App(
-        [_load_route(file, root, threads) for file in manifest.routes],
+        [*(_load_route(file, root, threads) for file in manifest.routes), *_plug_wire(config, manifest)],
         allowed_hosts=AllowedHosts(config.allowed_hosts),
         trust=Trust.of(config.trusted_proxies, config.origin),
         limits=config.limits,
@@ -94,6 +98,7 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
     )
     _plug_db(app, config)
     _plug_store(app)
+    app.on_shutdown.append(auth.close)
     # Last, so that a load that fails leaves the policies of the project that goes on serving.
     load_policies(root)
     return Project(root, config, manifest, app)
@@ -162,6 +167,15 @@ def use_store(config: Config) -> None:
     store.configure(env.get("STORE_URL") or "memory:")
 
 
+def _plug_mail(config: Config) -> None:
+    """Templates and mail, for whoever asks for them; neither needs anything before that."""
+    from . import mail, templates
+
+    templates.configure(config.root / "templates", reload=config.mode == "development")
+    origin = config.origin or (None if config.mode == "production" else f"http://localhost:{config.server.port}")
+    mail.configure(config.mail, mode=config.mode, values=env, data=config.root / config.data_dir, origin=origin)
+
+
 def load_policies(root: Path) -> None:
     """Put the row policies of ``lib/policies.py`` in the place of any others; no file, no policies."""
     from .db import POLICIES
@@ -180,6 +194,21 @@ def migrations_folder(config: Config) -> Path:
     if config.database_url.startswith("postgres") and not folder.is_dir() and theirs.is_dir():
         return theirs
     return folder
+
+
+def _plug_wire(config: Config, manifest: Manifest) -> list[Route]:
+    """The routes of Supabase's clients, where the project serves them."""
+    from .auth import wire
+
+    served = wire.endpoints(config)
+    taken = {file.pattern.text: file.file for file in manifest.routes}
+    for pattern in served.keys() & taken.keys():
+        raise ConfigError(
+            f"{pattern} is answered by Turnout itself",
+            file=taken[pattern],
+            cure="give the folder another name, or set supabase = false under [tool.turnout]",
+        )
+    return [Route(Pattern.parse(pattern), Path(wire.__file__), methods) for pattern, methods in served.items()]
 
 
 def _plug_db(app: App, config: Config) -> None:
