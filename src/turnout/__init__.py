@@ -42,6 +42,7 @@ from .http.response import Response, redirect
 from .http.url import URL, URLSearchParams
 
 if TYPE_CHECKING:
+    from . import webhooks
     from .adapters.asgi import ASGI
     from .db import db
     from .http.form import FormData, UploadFile
@@ -61,6 +62,7 @@ _LAZY = {
     "rate_limit": ".ratelimit",
     "render": ".templates",
     "send_email": ".mail",
+    "webhooks": ".webhooks",
 }
 
 __all__ = [
@@ -103,6 +105,7 @@ __all__ = [
     "redirect",
     "render",
     "send_email",
+    "webhooks",
 ]
 
 

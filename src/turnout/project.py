@@ -98,6 +98,7 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
     )
     _plug_db(app, config)
     _plug_store(app)
+    _plug_webhooks(mode)
     app.on_shutdown.append(auth.close)
     # Last, so that a load that fails leaves the policies of the project that goes on serving.
     load_policies(root)
@@ -147,6 +148,13 @@ def _refuse_unknown(config: RouteConfig, file: Path) -> None:
                 file=file,
                 cure=f"remove {name} from the route; a later version will accept it",
             )
+
+
+def _plug_webhooks(mode: Mode) -> None:
+    """Say why a signature failed in development, and nowhere else."""
+    from .webhooks import diagnose
+
+    diagnose.enabled = mode == "development"
 
 
 def use_database(config: Config, *, durable: bool) -> None:
