@@ -172,6 +172,27 @@ async def test_a_stream_is_closed_when_its_client_leaves() -> None:
     assert app.admission.streams == 0
 
 
+async def test_a_quiet_stream_of_events_gets_comments_until_it_ends() -> None:
+    more = asyncio.Event()
+
+    async def handler(request: Request) -> Any:
+        async def events() -> Any:
+            yield "a"
+            await more.wait()
+            yield "b"
+
+        return Response.sse(events(), ping_s=0.01)
+
+    host = Host(piece(b""))
+    call = asyncio.ensure_future(host.call(app_of(handler)))
+    await asyncio.sleep(0.1)
+    more.set()
+    await call
+    bodies = [message["body"] for message in host.sent[1:]]
+    assert bodies[:3] == [b"data: a\n\n", b": ping\n\n", b": ping\n\n"]
+    assert bodies[-2:] == [b"data: b\n\n", b""]
+
+
 async def test_a_path_without_raw_path_is_quoted_again() -> None:
     async def handler(request: Request) -> Response:
         return Response(request.target)

@@ -193,7 +193,9 @@ def test_a_match_is_what_trying_every_route_finds(patterns, paths):
         assert (found and (found.value, found.params)) == reference(patterns, segments), segments
 
 
-@given(route_sets(), st.lists(st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=5), min_size=1, max_size=8))
+@given(
+    route_sets(), st.lists(st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=5), min_size=1, max_size=8)
+)
 @settings(deadline=None, max_examples=300)
 def test_a_path_without_escapes_finds_the_same_the_short_way(patterns, paths):
     routes: Table[str] = Table()

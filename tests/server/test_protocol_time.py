@@ -323,6 +323,31 @@ async def test_a_stream_counts_until_its_head_and_then_from_item_to_item() -> No
     assert ended == [1]
 
 
+@pytest.mark.parametrize(("version", "framed"), [("1.1", b"8\r\n: ping\n\n\r\n"), ("1.0", b": ping\n\n")])
+async def test_a_quiet_stream_of_events_gets_comments_until_it_ends(version: str, framed: bytes) -> None:
+    more = asyncio.Event()
+
+    async def handler(request: Any) -> Response:
+        async def events() -> Any:
+            yield "a"
+            await more.wait()
+
+        return Response.sse(events(), ping_s=15)
+
+    async with serve({"/": handler}, stream_idle_s=20) as door:
+        client = await door.connect()
+        await client.send(get(version=version))
+        await door.pass_s(10)
+        await door.pass_s(7, 10, 7, 10, 7)
+        more.set()
+        await breathe()
+        await door.pass_s(16, 16)
+        if version == "1.1":
+            assert (await client.answer()).chunks == [b"data: a\n\n", *[b": ping\n\n"] * 3]
+        else:
+            assert (await client.rest()).endswith(b"\r\n\r\ndata: a\n\n" + framed * 3)
+
+
 async def test_the_time_before_a_stream_is_not_its_first_items() -> None:
     go_on, more = asyncio.Event(), asyncio.Event()
 

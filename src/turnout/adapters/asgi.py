@@ -131,6 +131,10 @@ async def _send(request: Request, response: Response, send: Send, inbox: _Inbox)
         return
     chunks: Any = response.chunks
     sent = 0
+    pinging: asyncio.Task[None] | None = None
+    if response.ping is not None and not headless:
+        pings = _Pings(send, *response.ping)
+        send, pinging = pings.send, asyncio.get_running_loop().create_task(pings.run())
     try:
         if not headless:
             async for item in chunks:
@@ -143,9 +147,35 @@ async def _send(request: Request, response: Response, send: Send, inbox: _Inbox)
                 raise ValueError(f"the stream gave {sent} of its declared {length} bytes")
         await send({"type": "http.response.body", "body": b""})
     finally:
+        if pinging is not None:
+            pinging.cancel()
         close = getattr(chunks, "aclose", None)
         if close is not None:
             await close()
+
+
+class _Pings:
+    """A ``send`` that puts a comment into a stream whenever it has been quiet for *quiet_s* seconds."""
+
+    def __init__(self, send: Send, quiet_s: float, comment: bytes) -> None:
+        self._send, self._quiet_s = send, quiet_s
+        self._message = {"type": "http.response.body", "body": comment, "more_body": True}
+        self._loop = asyncio.get_running_loop()
+        self._at_s = self._loop.time()
+        self._turn = asyncio.Lock()  # a host's send() is not made for two at once
+
+    async def send(self, message: Message) -> None:
+        async with self._turn:
+            self._at_s = self._loop.time()
+            await self._send(message)
+
+    async def run(self) -> None:
+        while True:
+            rest_s = self._at_s + self._quiet_s - self._loop.time()
+            if rest_s > 0:
+                await asyncio.sleep(rest_s)
+            else:
+                await self.send(self._message)
 
 
 class _Inbox:

@@ -181,7 +181,7 @@ def _check_finite(flat: dict[str, Any], names: frozenset[str] | None) -> None:
         raise _unfit(wrong)
 
 
-def _pydantic_text_converter(model: Any) -> Callable[[Mapping[str, list[str]]], Any]:
+def _pydantic_text_converter(model: Any) -> Callable[[list[tuple[str, str]]], Any]:
     from pydantic import TypeAdapter, ValidationError
 
     validate = TypeAdapter(model).validate_python

@@ -71,6 +71,12 @@ def negotiate(accept: str | None, offers: Sequence[str]) -> str | None:
     return best
 
 
+def accepted(accept: str | None) -> list[MediaType]:
+    """What a client accepts, best first, without weights; what has the weight 0 is left out."""
+    ranges = sorted(_ranges(accept or ""), key=lambda each: -each[1])
+    return [media for media, weight in ranges if weight > 0]
+
+
 def _scan(value: str, start: int) -> tuple[MediaType | None, int]:
     """Read a media type at *start*; the index after it, or None and *start*."""
     head = _type(value, start)

@@ -46,6 +46,7 @@ class Response:
     # A response is made per call; what most of them never need is a class attribute.
     special: bool = False  # something below asks for more than the plain way out: see App._finish
     chunks: AsyncIterator[Any] | None = None  # the body, when it is a stream
+    ping: tuple[float, bytes] | None = None  # after so many quiet seconds the door adds these bytes to the stream
     content_length: int | None = None  # of a stream whose length is known
     file_path: Path | None = None
     _headers: Headers | None = None
@@ -168,10 +169,11 @@ class Response:
         A comment every *ping_s* seconds keeps proxies from closing a quiet stream. A client
         that comes back says the last id in ``request.headers.get("last-event-id")``.
         """
-        from .sse import encode_events
+        from .sse import PING, encode_events
 
         response = cls._made(b"", EVENTS, status, headers)
-        response.chunks, response.special = encode_events(events, ping_s), True
+        response.chunks, response.special = encode_events(events), True
+        response.ping = (ping_s, PING)
         for name, value in (("cache-control", "no-store"), ("x-accel-buffering", "no")):
             if not response.headers.has(name):
                 response.headers.set(name, value)

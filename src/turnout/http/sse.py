@@ -1,11 +1,12 @@
-"""Server-sent events: items to the ``text/event-stream`` format, with a comment when quiet.
+"""Server-sent events: items to the ``text/event-stream`` format.
 
-Format: HTML standard, section 9.2 (https://html.spec.whatwg.org/#server-sent-events).
+Format: HTML standard, section 9.2 (https://html.spec.whatwg.org/#server-sent-events). The
+comment that keeps a quiet stream alive is sent by the door (``Response.ping``): waiting for
+the next event or a clock, whichever is first, would cost every event a task.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any
@@ -43,29 +44,13 @@ def encode_event(item: Any) -> bytes:
     return ("\n".join(lines) + "\n\n").encode()
 
 
-async def encode_events(events: AsyncIterable[Any], ping_s: float) -> AsyncIterator[bytes]:
-    """The events as bytes; a comment whenever *ping_s* seconds pass without one."""
+async def encode_events(events: AsyncIterable[Any]) -> AsyncIterator[bytes]:
+    """The events as bytes."""
     source = aiter(events)
-    coming: asyncio.Task[Any] | None = None
     try:
-        while True:
-            # A task, since the wait for the next item must outlive each ping.
-            coming = asyncio.ensure_future(_next(source))
-            while not (await asyncio.wait({coming}, timeout=ping_s))[0]:
-                yield PING
-            try:
-                item = coming.result()
-            except StopAsyncIteration:
-                return
+        async for item in source:
             yield encode_event(item)
     finally:
-        if coming is not None and not coming.done():
-            coming.cancel()
-            await asyncio.wait({coming})
         close = getattr(source, "aclose", None)
         if close is not None:
             await close()
-
-
-async def _next(source: AsyncIterator[Any]) -> Any:
-    return await anext(source)

@@ -153,6 +153,7 @@ class _Incoming:
     http10 = False
     upgrade = False  # has an Upgrade field, which counts only beside Connection: upgrade
     expects = False  # waits for 100 (Continue)
+    chunked = False  # its answer is streamed in chunks
     complete = False  # the last byte is here
     length: int | None = 0  # of the body; None: chunked
     size = 0  # unread bytes in pieces
@@ -862,7 +863,7 @@ class Connection(asyncio.Protocol):
             except Exception as exc:
                 return self._write_instead(coming, request, exc)
             declared = response.content_length
-            chunked = declared is None and not coming.http10
+            chunked = coming.chunked = declared is None and not coming.http10
             bodyless = response.status in _BODYLESS
             if declared is not None and not bodyless:
                 head += b"content-length: %d\r\n" % declared
@@ -874,7 +875,7 @@ class Connection(asyncio.Protocol):
             self.transport.write(head + b"\r\n")
             if request.method != "HEAD" and not bodyless:
                 self._since = self.serving.now
-                await self._write_chunks(chunks, declared, chunked)
+                await self._write_chunks(coming, chunks, declared)
         except Exception as exc:
             # The head is out, so the only honest answer is a connection that breaks off.
             if not self.gone:
@@ -887,7 +888,7 @@ class Connection(asyncio.Protocol):
                 await close()
         return response.status
 
-    async def _write_chunks(self, chunks: Any, declared: int | None, chunked: bool) -> None:
+    async def _write_chunks(self, coming: _Incoming, chunks: Any, declared: int | None) -> None:
         sent = 0
         async for item in chunks:
             piece = to_bytes(item)
@@ -899,15 +900,18 @@ class Connection(asyncio.Protocol):
             sent += len(piece)
             if declared is not None and sent > declared:
                 raise ValueError(f"the stream gave more than its declared {declared} bytes")
-            self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+            self._write_piece(coming, piece)
             if not self._writable:
                 await self._drain()
                 if self.gone:
                     return
         if declared is not None and sent < declared:
             raise ValueError(f"the stream gave {sent} of its declared {declared} bytes")
-        if chunked and not self.gone:
+        if coming.chunked and not self.gone:
             self.transport.write(b"0\r\n\r\n")
+
+    def _write_piece(self, coming: _Incoming, piece: bytes) -> None:
+        self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if coming.chunked else piece)
 
     async def _drain(self) -> None:
         """Wait until the socket has taken what was written."""
@@ -986,7 +990,7 @@ class Connection(asyncio.Protocol):
         """Judge every deadline of this connection."""
         settings, age = self.settings, now - self._since - _TICK_S
         if self._current is not None:
-            self._tick_answering(self._current, age)
+            self._tick_answering(self._current, now, age)
         if self._parser is None:
             return  # lost, and kept for its handler's sake only
         if not self._writable or self.transport.is_closing():
@@ -1005,10 +1009,16 @@ class Connection(asyncio.Protocol):
         elif age >= (settings.keep_alive_s if self._served else settings.header_timeout_s):
             self.close()
 
-    def _tick_answering(self, current: _Incoming, age: float) -> None:
+    def _tick_answering(self, current: _Incoming, now: float, age: float) -> None:
         settings, request = self.settings, current.request
         if current.response is not None:
-            if self._writable and age >= settings.stream_idle_s:
+            ping = current.response.ping
+            if not self._writable:
+                pass  # a reader that does not read is judged by write_stall_s
+            elif ping is not None and age >= ping[0] - _TICK_S:
+                self._since = now
+                self._write_piece(current, ping[1])
+            elif age >= settings.stream_idle_s:
                 self.abort()
         elif current.bad is not None:
             if not self.gone:
