@@ -499,7 +499,7 @@ async def test_an_upload_is_closed_when_the_answer_is_out(tmp_path: Path) -> Non
         assert (await client.get("/a")).json() is True
 
 
-@pytest.mark.parametrize("name", ["revalidate = 60", 'auth = "user"', 'rate_limit = "20/min"', "cors = True"])
+@pytest.mark.parametrize("name", ["revalidate = 60", 'auth = "user"', "cors = True"])
 def test_a_constant_that_this_version_does_not_act_on_stops_the_start(tmp_path: Path, name: str) -> None:
     from turnout import ConfigError
 

@@ -169,19 +169,17 @@ def use_database(config: Config, *, durable: bool) -> None:
 
 
 def use_store(config: Config) -> None:
-    """Point ``store`` at ``STORE_URL``; without one, all workers of a production server share a file."""
+    """Point ``store`` at ``STORE_URL``; without one, the workers of a production server share a file."""
     from .store import store
 
-    store.configure(env.get("STORE_URL") or "memory:")
-
-
-def _plug_mail(config: Config) -> None:
-    """Templates and mail, for whoever asks for them; neither needs anything before that."""
-    from . import mail, templates
-
-    templates.configure(config.root / "templates", reload=config.mode == "development")
-    origin = config.origin or (None if config.mode == "production" else f"http://localhost:{config.server.port}")
-    mail.configure(config.mail, mode=config.mode, values=env, data=config.root / config.data_dir, origin=origin)
+    url = env.get("STORE_URL")
+    if not url:
+        url = f"sqlite:///{config.data_dir}/store.db" if config.mode == "production" else "memory:"
+    if url == "memory:" and config.mode == "production" and config.server.workers != 1:
+        logger.warning("STORE_URL is memory: every worker counts alone, so a rate limit of 10 is 10 for each of them")
+    if url.startswith("sqlite:///"):  # a path in the project, from wherever the command was typed
+        url = f"sqlite:///{config.root / url.removeprefix('sqlite:///')}"
+    store.configure(url)
 
 
 def load_policies(root: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 from ..errors import ConfigError
 from .contract import Store, StoreUnavailable, Taken
@@ -23,11 +24,19 @@ def connect(url: str) -> Store:
     Raises:
         ConfigError: no such kind of store.
     """
-    scheme = url.partition(":")[0]
+    scheme, _, rest = url.partition(":")
     if url == "memory:":
         return Memory()
+    if scheme == "sqlite" and rest.startswith("///") and len(rest) > 3:
+        from .sqlite import Sqlite
+
+        return Sqlite(Path(rest[3:]).absolute())
+    if scheme in ("valkey", "valkeys", "redis", "rediss"):
+        from .valkey import Valkey
+
+        return Valkey(url)
     raise ConfigError(
-        f"STORE_URL has the unknown scheme {scheme!r}",
+        f"a store has the unknown address {scheme!r}:…",
         cure="memory:, sqlite:///data/store.db, or valkey://host:6379/0",
     )
 
