@@ -182,6 +182,15 @@ def use_store(config: Config) -> None:
     store.configure(url)
 
 
+def _plug_mail(config: Config) -> None:
+    """Templates and mail, for whoever asks for them; neither needs anything before that."""
+    from . import mail, templates
+
+    templates.configure(config.root / "templates", reload=config.mode == "development")
+    origin = config.origin or (None if config.mode == "production" else f"http://localhost:{config.server.port}")
+    mail.configure(config.mail, mode=config.mode, values=env, data=config.root / config.data_dir, origin=origin)
+
+
 def load_policies(root: Path) -> None:
     """Put the row policies of ``lib/policies.py`` in the place of any others; no file, no policies."""
     from .db import POLICIES
