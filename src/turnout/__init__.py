@@ -42,8 +42,9 @@ from .http.response import Response, redirect
 from .http.url import URL, URLSearchParams
 
 if TYPE_CHECKING:
-    from . import webhooks
+    from . import auth, webhooks
     from .adapters.asgi import ASGI
+    from .auth import create_admin_client, create_client
     from .db import db
     from .http.form import FormData, UploadFile
     from .mail import send_email
@@ -54,6 +55,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LAZY = {
+    "auth": ".auth",
+    "create_admin_client": ".auth",
+    "create_client": ".auth",
     "ASGI": ".adapters.asgi",
     "FormData": ".http.form",
     "UploadFile": ".http.form",
@@ -95,7 +99,10 @@ __all__ = [
     "UploadFile",
     "ValidationFailed",
     "after",
+    "auth",
     "cookies",
+    "create_admin_client",
+    "create_client",
     "current_request",
     "db",
     "env",

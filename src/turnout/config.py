@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
+
+from msgspec import Struct, field
+from msgspec.structs import fields
 
 from .env import Mode
 from .errors import ConfigError
@@ -23,8 +25,7 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 FILE = "pyproject.toml"
 
 
-@dataclass(frozen=True, slots=True)
-class ServerConfig:
+class ServerConfig(Struct, frozen=True):
     """``[tool.turnout.server]``: the address, and the times and limits of the native server.
 
     Times end in ``_s`` and are seconds; what each is for stands in the security page.
@@ -54,8 +55,7 @@ class ServerConfig:
     silence_s: float = 30
 
 
-@dataclass(frozen=True, slots=True)
-class MailConfig:
+class MailConfig(Struct, frozen=True):
     """``[tool.turnout.mail]``: how mail is sent in production; elsewhere it stays on the machine."""
 
     transport: str | None = None  # what the environment has the secret of, if it is plain
@@ -63,8 +63,7 @@ class MailConfig:
     timeout_s: float = 20
 
 
-@dataclass(frozen=True, slots=True)
-class AuthConfig:
+class AuthConfig(Struct, frozen=True):
     """``[tool.turnout.auth]``: who may sign up, how long things hold, and which providers there are.
 
     Provider secrets come from the environment: ``AUTH_GOOGLE_SECRET``, ``AUTH_GITHUB_SECRET``.
@@ -76,6 +75,9 @@ class AuthConfig:
     sign_ups: bool = True
     anonymous: bool = False
     auto_confirm: bool = False
+    pages: bool = False  # sign-in pages below /auth
+    roles: list[str] = field(default_factory=list)  # words that a route's auth constant may name
+    browser_client: bool = False  # a client in the browser reads the session cookies too
     secure_email_change: bool = True
     secure_password_change: bool = False
     password_min_length: int = 8
@@ -103,8 +105,7 @@ class AuthConfig:
     github_user_url: str = "https://api.github.com/user"
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Struct, frozen=True):
     """``[tool.turnout]`` of one project.
 
     Attributes:

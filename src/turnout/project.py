@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
+
+from msgspec import Struct
 
 from . import auth
 from .admission import Admission
@@ -30,11 +31,13 @@ logger = logging.getLogger("turnout.project")
 
 # Constants whose feature is not part of this version. Ignoring them would leave a route
 # open that its author believes guarded, so they stop the start.
-_NOT_YET = ("revalidate", "cors", "auth")
+_NOT_YET = (
+    "revalidate",
+    "cors",
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
+class Project(Struct, frozen=True):
     """One loaded project.
 
     Attributes:
@@ -130,6 +133,13 @@ def _load_route(file: RouteFile, root: Path, threads: Threads) -> Route:
 def _guards(config: RouteConfig, file: RouteFile) -> list[Middleware]:
     """What judges a request before the user's own middleware, and before anybody has read its body."""
     guards: list[Middleware] = []
+    if config.auth is not None:
+        from .auth.guard import guard
+
+        try:
+            guards.append(guard(config.auth, auth.settings(), env))
+        except ConfigError as exc:
+            raise ConfigError(exc.message, file=file.file, cure=exc.cure) from None
     if config.rate_limit is not None:
         from . import ratelimit
 

@@ -164,12 +164,6 @@ def test_a_session_cannot_be_kept_once_the_response_has_begun() -> None:
         Jar(asked, KEY).set(KEY, "{}")
 
 
-def test_the_keys_of_a_session_are_found_whatever_their_chunks() -> None:
-    asked = request({f"{KEY}.0": "a", f"{KEY}.1": "a", f"{KEY}-flow-abcdefgh{VERIFIER}": "b", "other": "c"})
-
-    assert Jar(asked, KEY).keys() == [KEY, f"{KEY}-flow-abcdefgh{VERIFIER}"]
-
-
 # -- with the real client
 
 SCRIPT = """

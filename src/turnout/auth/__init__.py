@@ -1,18 +1,23 @@
 """Users, sessions and tokens: ``auth_service()`` is the project's one, made when it is first used.
 
+Routes ask ``auth.get_user()`` and ``auth.require_user()``, or ``create_client()`` for everything else.
 Nothing here is loaded, no key is read and no table is made in a project that does not use it.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 
 if TYPE_CHECKING:
-    from ..config import Config
+    from ..config import AuthConfig, Config
+    from .client import create_admin_client, create_client
+    from .guard import get_user, require_user
     from .service import AuthService
 
 _configured: tuple[Config, Mapping[str, str]] | None = None
@@ -45,10 +50,37 @@ def auth_service() -> AuthService:
     return _service
 
 
+def settings() -> AuthConfig:
+    """The project's settings; all defaults outside of one."""
+    from ..config import AuthConfig
+
+    return _configured[0].auth if _configured is not None else AuthConfig()
+
+
 async def close() -> None:
     """Let go of the threads that hash passwords."""
     if _service is not None:
         await _service.close()
 
 
-__all__ = ["auth_service", "close", "configure"]
+_LAZY = {
+    "create_admin_client": ".client",
+    "create_client": ".client",
+    "get_user": ".guard",
+    "require_user": ".guard",
+}
+
+__all__ = [
+    "auth_service", "close", "configure", "create_admin_client", "create_client", "get_user", "require_user",
+    "settings",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name == "auth":  # ``from turnout import auth`` is this package
+        return sys.modules[__name__]
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_LAZY[name], __name__), name)
+    globals()[name] = value
+    return value

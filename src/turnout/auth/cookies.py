@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import TurnoutError
-from ..http.headers import Headers
 from ..http.request import Request
 
 MAX_CHUNK = 3180  # characters; with a name and attributes, below what every browser keeps in one cookie
@@ -108,10 +107,6 @@ class Jar:
         value = join(key, self._request.cookies)
         return decode(value) if value is not None else None
 
-    def has(self, key: str) -> bool:
-        """Whether the request brought anything under *key*, readable or not."""
-        return join(key, self._request.cookies) is not None
-
     def set(self, key: str, text: str) -> None:
         """Write *text*, which is JSON, under *key*, and drop the chunks that are left over.
 
@@ -126,11 +121,9 @@ class Jar:
         self._write(key, [])
         self._texts[key] = None
 
-    def keys(self) -> list[str]:
-        """The keys of what the request brought and this one wrote, chunks put together."""
-        names = [name for name in self._request.cookies if name.startswith(self.key)]
-        found = [name.rpartition(".")[0] if is_chunk(name, name.rpartition(".")[0]) else name for name in names]
-        return list(dict.fromkeys([*found, *self._texts]))
+    def written(self, key: str) -> bool:
+        """Whether *key* was written or deleted during this request."""
+        return key in self._texts
 
     def _write(self, key: str, chunks: list[tuple[str, str]]) -> None:
         request = self._request
@@ -153,9 +146,3 @@ class Jar:
 
     def _options(self, max_age: int) -> dict[str, Any]:
         return {"max_age": max_age, "path": "/", "http_only": self._http_only, "same_site": "lax"}
-
-
-def uncached(headers: Headers) -> None:
-    """Say in *headers* that no cache may keep the response."""
-    for name, value in UNCACHED:
-        headers.set(name, value)
