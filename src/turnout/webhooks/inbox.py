@@ -66,7 +66,7 @@ on conflict (path, id) do update set
     tries = _turnout_webhook_events.tries + 1"""
 _FORGET = "delete from _turnout_webhook_events where received_s < :before_s"
 _EMPTY = """update _turnout_webhook_events set payload = null
-where payload is not null and received_s < (
+where payload is not null and received_s <= (
     select received_s from _turnout_webhook_events order by received_s desc limit 1 offset :kept
 )"""
 _LIST = """select path, id, type, provider, outcome, tries, received_s, error, payload is not null as kept
@@ -149,7 +149,9 @@ async def arrived(database: Database, limit: int) -> list[dict[str, Any]]:
 
 async def find(database: Database, event_id: str) -> list[dict[str, Any]]:
     """The event of that id, once for each path it came to, with its payload."""
-    return await _read(database, _FIND, id=event_id)
+    found = await _read(database, _FIND, id=event_id)
+    # As everywhere, bytea is read as PostgreSQL writes it: \\x and hexadecimal digits.
+    return [row | {"payload": row["payload"] and bytes.fromhex(row["payload"][2:])} for row in found]
 
 
 async def reopen(database: Database, path: str, event_id: str, was: str, outcome: str = "replayed") -> bool:
