@@ -134,6 +134,9 @@ class Message:
                 f"a message goes to at most {MAX_RECIPIENTS} recipients, who all see each other, not {len(self.to)}; "
                 "send one to each"
             )
+        key = self.idempotency_key
+        if key is not None and not re.fullmatch("[!-~]{1,256}", key):
+            raise ValueError(f"an idempotency key is 1 to 256 visible ASCII characters, not {key[:80]!r}")
         for part in filter(None, (self.text, self.html)):
             if found := re.search("[\x00\ud800-\udfff]", part):
                 raise ValueError(f"the text of a message holds {found[0]!r}, which is no character of a text")
@@ -236,10 +239,12 @@ def parse_address(text: str | Address) -> Address:
         raise TypeError(f"an address is a text or an Address, not {type(text).__name__}")
     if not text.endswith(">"):
         return Address(text)
-    name, _, email = text[:-1].rpartition("<")
+    name, opened, email = text[:-1].rpartition("<")
     name = name.strip(" ")
     if len(name) > 1 and name[0] == name[-1] == '"':
         name = re.sub(r"\\(.)", r"\1", name[1:-1])
+    elif not opened or "<" in name or ">" in name:
+        raise ValueError(f"{text[:80]!r} is no e-mail address: write Name <name@example.com>")
     return Address(email, name)
 
 

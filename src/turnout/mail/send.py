@@ -26,6 +26,7 @@ outbox: list[Message] = []
 """What was sent in a test, oldest first; emptied when a project is loaded."""
 
 DEVELOPMENT_SENDER = "app@localhost"
+_MARGIN_S = 60  # beyond the time for one message, before its claim is thought to be a dead process's
 
 
 class Transport(Protocol):
@@ -75,7 +76,26 @@ class Mailer:
         chosen = chosen_transport(self.config, self.mode, self.values)
         if chosen == "outbox":
             return FileOutbox(self.data / FOLDER, speak=self.mode == "development")
-        raise ConfigError(f"there is no mail transport {chosen!r}", cure=f"one of {', '.join(TRANSPORTS)}")
+        timeout_s = self.config.timeout_s
+        if chosen == "smtp":
+            from .smtp import SMTP
+
+            return SMTP(self._secret("SMTP_URL"), timeout_s=timeout_s)
+        if chosen == "resend":
+            from .resend import Resend
+
+            return Resend(self._secret("RESEND_API_KEY"), timeout_s=timeout_s)
+        if chosen == "ses":
+            from .ses import SES
+
+            return SES.of(self.values, timeout_s=timeout_s)
+        raise ConfigError(f"there is no mail transport {chosen!r}", cure="smtp, resend, ses or outbox")
+
+    def _secret(self, name: str) -> str:
+        value = self.values.get(name)
+        if not value:
+            raise ConfigError(f"mail needs {name}, and it is not set", cure="set it where the server is started")
+        return value
 
     @property
     def sender(self) -> Address:
@@ -100,12 +120,21 @@ class Mailer:
         Raises:
             MailError: it was refused, or could not be handed over.
         """
-        await self.transport.send(message)
+        transport = self.transport
+        if message.idempotency_key is None:
+            await self._hand_over(transport, message)
+            return
+        from ..db import db
+        from .once import once
+
+        async with once(db, message.idempotency_key, lease_s=2 * self.config.timeout_s + _MARGIN_S) as ours:
+            if ours:
+                await self._hand_over(transport, message)
+
+    async def _hand_over(self, transport: Transport, message: Message) -> None:
+        await transport.send(message)
         if self.mode == "production":
-            logger.info("mail sent", extra={"transport": self.transport.name, "recipients": len(message.to)})
-
-
-TRANSPORTS = ("smtp", "resend", "ses", "outbox")
+            logger.info("mail sent", extra={"transport": transport.name, "recipients": len(message.to)})
 
 
 def chosen_transport(config: MailConfig, mode: Mode, values: Mapping[str, str]) -> str:
