@@ -11,7 +11,6 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,24 +37,35 @@ ErrorHandler = Callable[[Exception, Request], Awaitable[Response | None]]
 ErrorPage = Callable[[Exception, Request], str]
 
 
-@dataclass(slots=True)
 class Route:
-    """What one ``route.py`` answers with: its methods, each a whole chain composed at load."""
+    """What one ``route.py`` answers with: its methods, each a whole chain composed at load.
 
-    pattern: Pattern
-    file: Path
-    methods: dict[str, Endpoint]
-    body_limit: int | None = None
-    max_duration: float | None = None
-    cancel_on_disconnect: bool = True
-    probe: bool = False  # answers whatever the Host and however busy
-    special: bool = field(init=False, default=False)  # something above differs from the defaults
-    allow: str = field(init=False, default="")
-    info: RouteInfo = field(init=False)
+    Args:
+        probe: Answers whatever the Host and however busy.
+    """
 
-    def __post_init__(self) -> None:
-        self.special = (self.body_limit, self.max_duration, self.cancel_on_disconnect) != (None, None, True)
-        self.info = RouteInfo(self.pattern.text, str(self.file))
+    __slots__ = (
+        "allow", "body_limit", "cancel_on_disconnect", "file", "info", "max_duration", "methods", "pattern",
+        "probe", "special",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        pattern: Pattern,
+        file: Path,
+        methods: dict[str, Endpoint],
+        *,
+        body_limit: int | None = None,
+        max_duration: float | None = None,
+        cancel_on_disconnect: bool = True,
+        probe: bool = False,
+    ) -> None:
+        self.pattern, self.file, self.methods = pattern, file, methods
+        self.body_limit, self.max_duration, self.cancel_on_disconnect = body_limit, max_duration, cancel_on_disconnect
+        self.probe = probe
+        # Whether something differs from the defaults.
+        self.special = (body_limit, max_duration, cancel_on_disconnect) != (None, None, True)
+        self.info = RouteInfo(pattern.text, str(file))
         if "GET" in self.methods:
             self.methods.setdefault("HEAD", self.methods["GET"])
         self.allow = ", ".join(sorted({*self.methods, "OPTIONS"}))

@@ -144,7 +144,7 @@ def _guards(config: RouteConfig, file: RouteFile) -> list[Middleware]:
         from . import ratelimit
 
         try:
-            guards.append(ratelimit.guard(config.rate_limit, file.pattern.text))
+            guards.append(ratelimit.guard(config.rate_limit))
         except ConfigError as exc:
             raise ConfigError(exc.message, file=file.file, cure=exc.cure) from None
     return guards

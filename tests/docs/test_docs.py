@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
 from docs.story import REPOSITORY, Block, Story, blocks, same
+from msgspec import NODEFAULT
+from msgspec.structs import fields
 
 import turnout
 from turnout.cli.main import COMMANDS
@@ -127,7 +128,7 @@ def test_every_setting_is_listed_with_its_default():
     for table in (Config, *SECTIONS.values()):
         for field in fields(table):
             if field.name not in ("root", "mode", "database_url", *SECTIONS):
-                made = field.default_factory() if field.default_factory is not MISSING else field.default
+                made = field.default_factory() if field.default_factory is not NODEFAULT else field.default
                 known[field.name] = made
 
     assert rows.keys() == known.keys()

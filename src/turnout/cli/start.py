@@ -11,9 +11,10 @@ import os
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from ..errors import ConfigError
 from .load import configure_log, load, project_root, read_settings

@@ -8,8 +8,9 @@ malformed entry stops the walk.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from ..errors import ConfigError
 from .headers import Headers
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
+class Trust(Struct, frozen=True):
     """Which peers may speak for the client, and the origin that overrides them all.
 
     Args:
@@ -29,7 +29,7 @@ class Trust:
         origin: ``https://example.com``: scheme and host of every absolute URL, or None.
     """
 
-    networks: tuple[IPv4Network | IPv6Network, ...] = field(default=())
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
     unix: bool = False
     origin: str | None = None
 

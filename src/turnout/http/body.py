@@ -8,15 +8,15 @@ door's, since only it knows a slow client from a slow handler.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ..errors import BodyUsed, PayloadTooLarge
 
 Read = Callable[[], Awaitable[bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What a request may bring, in bytes and counts; a route's ``body_limit`` replaces the byte limits."""
 
     json_bytes: int = 1_000_000

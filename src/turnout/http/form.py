@@ -13,9 +13,10 @@ import binascii
 import logging
 import re
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
+
+from msgspec import Struct
 
 from ..errors import BadRequest, ConfigError, PayloadTooLarge, UnsupportedMediaType
 from .headers import Headers
@@ -42,8 +43,7 @@ _not_ascii = re.compile(rb"[\x80-\xff]").sub
 _silent = logging.Logger("turnout.form", level=logging.CRITICAL + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class FormLimits:
+class FormLimits(Struct, frozen=True):
     """What one form may hold; over any of these it is refused with 413.
 
     Args:

@@ -15,7 +15,6 @@ import re
 import types
 import typing
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from datetime import date, datetime
 from operator import attrgetter
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
+from msgspec import Struct
 
 from ..errors import ConfigError, NotFound
 from ..http import jsontext
@@ -39,8 +39,7 @@ Fill = Callable[[Request], Any]
 Read = Callable[[Request], Awaitable[Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Struct, frozen=True):
     """One parameter of a handler: where its value comes from, and as what.
 
     Args:
@@ -55,8 +54,7 @@ class Parameter:
     by_keyword: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """How a handler is called, and the resolved annotation of what it returns (Any if unknown)."""
 
     parameters: tuple[Parameter, ...]

@@ -6,9 +6,10 @@ manifest may be read in another place than the one it was written in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from ..errors import ConfigError
 from .pattern import Pattern
@@ -16,8 +17,7 @@ from .pattern import Pattern
 VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class RouteFile:
+class RouteFile(Struct, frozen=True):
     """One ``route.py`` with what its folders add to it.
 
     Args:
@@ -31,8 +31,7 @@ class RouteFile:
     errors: tuple[Path, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Struct, frozen=True):
     """Every route of the project whose root folder is *root*, sorted by pattern."""
 
     root: Path

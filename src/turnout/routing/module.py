@@ -18,13 +18,14 @@ import os
 import re
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec, spec_from_file_location
 from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, NamedTuple
+
+from msgspec import Struct
 
 from ..errors import ConfigError
 
@@ -33,8 +34,7 @@ METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH")
 Handler = Callable[..., Any]
 
 
-@dataclass(frozen=True, slots=True)
-class RouteConfig:
+class RouteConfig(Struct, frozen=True):
     """The constants of a route module; None where it says nothing.
 
     Args:
@@ -52,8 +52,7 @@ class RouteConfig:
     cancel_on_disconnect: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Exports:
+class Exports(Struct, frozen=True):
     """What a route module gives: handlers by method, in the order of ``METHODS``, and its constants."""
 
     handlers: dict[str, Handler]

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import keyword
 import re
-from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote_to_bytes
+
+from msgspec import Struct
 
 from ..errors import ConfigError
 
@@ -26,8 +27,7 @@ _escape = re.compile(r"%[0-9A-Fa-f]{2}")
 _shape = re.compile(r"\[\[\.\.\.([^\[\]]*)\]\]|\[\.\.\.([^\[\]]*)\]|\[([^\[\]]*)\]")
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(Struct, frozen=True):
     """One place in a route: the decoded text of a static one, the slug of the others."""
 
     kind: Kind
@@ -39,8 +39,7 @@ class Segment:
         return _FRAMES[self.kind].format(_quote(self.name) if self.kind == "static" else self.name)
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(Struct, frozen=True):
     """The whole path of a route, root first."""
 
     segments: tuple[Segment, ...]

@@ -8,8 +8,9 @@ route answers is judged afterwards, so that ``POST /users/me`` never falls throu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from ..http import path
 from .pattern import Pattern
@@ -19,8 +20,7 @@ V = TypeVar("V")
 Params = dict[str, str | list[str]]
 
 
-@dataclass(slots=True)
-class Match(Generic[V]):
+class Match(Struct, Generic[V]):
     """What a path led to: the value given to ``add``, and the decoded path parameters."""
 
     value: V
