@@ -257,7 +257,7 @@ class Auth:
             except AuthError as exc:
                 if not is_over(exc):
                     raise
-                if jwt is None and exc.code == "session_not_found":
+                if jwt is None and exc.code in ("session_not_found", "user_not_found"):
                     self._let_go()
                 known[token] = None
         return UserResponse(known[token])

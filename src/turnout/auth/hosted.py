@@ -11,6 +11,7 @@ Import of the package takes seconds, so it waits for the first use.
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -258,9 +259,7 @@ def _kinds() -> Kinds:
             known = self._current.users if self._current is not None else {}
             if token not in known:
                 known[token] = await self._ask(token)
-                if known[token] is None and jwt is None and self._current and self._current.bearer is None:
-                    await self._remove_session()
-            return UserResponse.model_construct(user=known[token])
+            return UserResponse.model_construct(user=known.get(token))
 
         async def _ask(self, token: str) -> Any:
             try:
@@ -268,11 +267,17 @@ def _kinds() -> Kinds:
             except AuthApiError as exc:
                 # A mistyped API key is answered with 401 too, and says nothing about the user.
                 if exc.status in (401, 403) and "api key" not in exc.message.lower():
+                    if exc.code in ("session_not_found", "user_not_found") and self._is_from_cookies(token):
+                        await self._remove_session()
                     return None
                 raise unavailable(f"status {exc.status}") from exc
-            except OfficialError as exc:
+            except (OfficialError, ValueError) as exc:  # ValueError: what came back is no user
                 raise unavailable(type(exc).__name__) from exc
             return found.user if found is not None else None
+
+        def _is_from_cookies(self, token: str) -> bool:
+            tokens = self._current.tokens() if self._current is not None else None
+            return tokens is not None and hmac.compare_digest(tokens.access_token.encode(), token.encode())
 
     class Client(AsyncClient):
         """The official client for one request."""
