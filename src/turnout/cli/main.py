@@ -20,6 +20,7 @@ COMMANDS = {
     "check": "look for problems without starting",
     "call": "make one request without a server",
     "db": "migrate the database: new, migrate, status, reset",
+    "webhooks": "send signed events to the local server, list and replay what arrived",
 }
 
 FAILED, USAGE, CANNOT_START, INTERRUPTED = 1, 2, 3, 130
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def overview() -> str:
     """What ``turnout --help`` prints."""
-    lines = [f"  {name:<8} {summary}" for name, summary in COMMANDS.items()]
+    lines = [f"  {name:<9} {summary}" for name, summary in COMMANDS.items()]
     return "\n".join(
         [
             "Turnout serves a folder of files as an API.",
