@@ -153,12 +153,12 @@ def parse_key(jwk: Mapping[str, Any]) -> Key:
         raise ConfigError(f"{name} has the kty {str(kind)[:20]!r}", cure="EC (P-256), RSA or oct")
     alg = jwk.get("alg", _ALGORITHMS[kind])
     if alg != _ALGORITHMS[kind]:
-        raise ConfigError(f"{name} has the alg {str(alg)[:20]!r}", cure=f"{_ALGORITHMS[kind]} is what a {kind} key does")
+        raise ConfigError(f"{name} has the alg {str(alg)[:20]!r}", cure=f"{kind} goes with {_ALGORITHMS[kind]}")
     if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= 200):
         raise ConfigError("a signing key has a kid that is no short text", cure="make keys with: turnout auth keys")
     operations = jwk.get("key_ops")
     if jwk.get("use", "sig") != "sig" or not (operations is None or {"sign", "verify"} & set(operations)):
-        raise ConfigError(f"{name} is not for signatures, by its use or key_ops", cure="make one with: turnout auth keys")
+        raise ConfigError(f"{name} is not for signatures, by its use or key_ops", cure="use one that is")
     if any(not isinstance(jwk.get(part), str) for part in _NEEDED[kind]):
         raise ConfigError(f"{name} lacks one of {', '.join(_NEEDED[kind])}", cure="copy the whole key")
     try:
@@ -213,9 +213,9 @@ def _read_private(file: Path) -> str | None:
         descriptor = os.open(file, os.O_RDONLY)
     except FileNotFoundError:
         return None
-    with open(descriptor, encoding="utf-8") as opened:
+    with os.fdopen(descriptor, encoding="utf-8") as opened:
         if os.name != "nt" and stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o077:
-            os.chmod(descriptor, 0o600)  # a copy or a checkout has opened it to others
+            os.fchmod(descriptor, 0o600)  # a copy or a checkout has opened it to others
         return opened.read()
 
 
@@ -234,7 +234,7 @@ def write_keys(file: Path, jwks: Sequence[Mapping[str, Any]], *, replace: bool) 
     fresh = file.with_name(f"{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with open(descriptor, "w", encoding="utf-8") as opened:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
             opened.write(text)
         if replace:
             fresh.replace(file)

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString
 
 from ..db.database import Database, Transaction
 from ..db.rls import bootstrap
@@ -114,7 +114,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._prepared: object = None
-        self._translated: dict[str, str] = {}
+        self._translated: dict[str, LiteralString] = {}
 
     def text(self, sql: LiteralString) -> LiteralString:
         """*sql* in the words of this engine."""
@@ -124,7 +124,7 @@ class Store:
         if found is None:
             # One object for every use, since the engine knows a statement by its text.
             found = self._translated[sql] = sql.replace("auth.", "auth_").replace(" for update", "")
-        return cast(LiteralString, found)
+        return found
 
     async def prepare(self) -> None:
         """Make the tables, if this has not been seen to yet.
@@ -233,13 +233,13 @@ class Tx:
         names = sorted(values)
         # Names are those that this package writes, never a caller's.
         statement = f"insert into auth.{table} ({', '.join(names)}) values ({', '.join(':' + n for n in names)})"
-        await self.run(cast(LiteralString, statement), **values)
+        await self.run(statement, **values)
 
     async def update(self, table: str, row_id: str, values: Mapping[str, Any]) -> int:
         """Change a row of one of our tables."""
         changes = ", ".join(f"{name} = :{name}" for name in sorted(values))
         statement = f"update auth.{table} set {changes} where id = :row_id"
-        return await self.run(cast(LiteralString, statement), row_id=row_id, **values)
+        return await self.run(statement, row_id=row_id, **values)
 
 
 def to_user(row: Mapping[str, Any], identities: list[Row]) -> User:
