@@ -199,7 +199,7 @@ class _Attempt:
             )
         if (wrong := _certificate(exc)) is not None:
             return MailError(f"the certificate of {self.place} is not trusted: {wrong}")
-        if isinstance(exc, aiosmtplib.SMTPNotSupported):
+        if not isinstance(exc, OSError):  # not a connection that ended, but something that the server lacks
             return MailError(f"{self.place} cannot do what is needed while {self.step}: {_short(str(exc))}")
         what = "did not answer in time" if isinstance(exc, TimeoutError) else f"went away ({type(exc).__name__})"
         if isinstance(exc, aiosmtplib.SMTPConnectError) and not isinstance(exc, TimeoutError):
