@@ -1,7 +1,7 @@
 """POST /api/webhook/stripe: what Stripe tells us, checked and done once."""
 
 import stripe
-from turnout import Request, Response, Secret, Settings, db
+from turnout import Request, Response, Secret, Settings, webhooks
 
 from lib.billing import handle_checkout_complete, handle_subscription_update
 
@@ -17,22 +17,17 @@ async def POST(request: Request) -> Response:
     signature = request.headers.get("stripe-signature")
     secret = Stripe().stripe_webhook_secret.reveal()
     try:
-        event = stripe.Webhook.construct_event(body, signature, secret).to_dict()
-    except (ValueError, stripe.SignatureVerificationError):
+        event = stripe.Webhook.construct_event(body, signature, secret)
+    except (ValueError, TypeError, stripe.SignatureVerificationError):  # TypeError: a signature that is not ASCII
         return Response.json({"error": "Invalid signature"}, status=400)
 
-    # Stripe sends an event again until it gets a 2xx. Its id is kept in the transaction of its
-    # effect: if that fails neither is there and the next delivery does it, else it is done once.
-    async with db.transaction() as tx:
-        new = await (
-            tx.from_("webhook_events")
-            .upsert({"id": event["id"], "type": event["type"]}, on_conflict="id", ignore_duplicates=True)
-            .select()
-        )
-        if new:
-            match event["type"]:
+    # Stripe sends an event again until it gets a 2xx. It is noted in the transaction of its effect:
+    # if that fails neither is there and the next delivery does it, else it is done once.
+    async with webhooks.once(event.id, event.type) as tx:
+        if tx:  # None: it has had its effect
+            match event.type:
                 case "checkout.session.completed":
-                    await handle_checkout_complete(tx, event["data"]["object"])
+                    await handle_checkout_complete(tx, event.data.object.to_dict())
                 case "customer.subscription.updated":
-                    await handle_subscription_update(tx, event["data"]["object"], event.get("created", 0))
+                    await handle_subscription_update(tx, event.data.object.to_dict(), event.created)
     return Response.json({"received": True})
