@@ -27,11 +27,6 @@ def sample(provider: str, type: str, changes: Object, now_s: int) -> tuple[str, 
     return _MAKERS[provider](type, changes, now_s)
 
 
-def known_types(provider: str) -> list[str]:
-    """The types that have a body of their own; any other gets a plain one."""
-    return list({"stripe": _STRIPE, "github": _GITHUB, "slack": _SLACK}.get(provider, {}))
-
-
 def _new(prefix: str) -> str:
     return f"{prefix}_{secrets.token_hex(12)}"
 
