@@ -21,6 +21,7 @@ from ..errors import ConfigError
 from ..http.fetch import Fetch
 from ..http.request import Request
 from ..http.response import Response
+from . import mailpage
 from .errorpage import CSP, render, render_config_error
 from .watch import Watcher
 
@@ -90,6 +91,8 @@ class Reloading:
 
     async def fetch(self, request: Request) -> Response:
         """Answer with the newest app that works, and log the request."""
+        if request.target.startswith(mailpage.PREFIX) and (page := await mailpage.answer(request)) is not None:
+            return page
         generation = self._now
         generation.busy += 1
         began_s = time.perf_counter()
