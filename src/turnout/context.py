@@ -35,6 +35,13 @@ def headers() -> Headers:
     return current_request().headers
 
 
+def user_id(request: Request) -> str | None:
+    """The id of the user whom a guard or middleware has put on ``request.state.user``; None if it has not."""
+    user = getattr(request._state, "user", None)
+    found = user.get("id") if isinstance(user, Mapping) else getattr(user, "id", None)
+    return None if found is None else str(found)
+
+
 class Cookies(Mapping[str, str]):
     """The cookies of the request being answered; ``set`` and ``delete`` go out with its response."""
 

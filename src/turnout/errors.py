@@ -126,6 +126,7 @@ class HTTPError(TurnoutError):
     """
 
     code: str | None = None  # a subclass's own word for clients, such as "slug_taken"
+    type: str = "about:blank"  # a subclass's own problem type, where a registry has one
     status: int = 0  # a subclass's own status; 0 here: HTTPError itself must be given one
 
     def __init__(

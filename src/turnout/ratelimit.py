@@ -20,6 +20,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from .context import user_id
 from .errors import ConfigError, TooManyRequests
 from .http.address import rate_key
 from .http.request import Request
@@ -42,7 +43,7 @@ _UNITS = {
     86_400_000_000: "d day days",
 }
 _UNITS_US = {word: length for length, words in _UNITS.items() for word in words.split()}
-_window = re.compile(r"\s*(\d{1,15})?\s*([a-z]+)\s*", re.ASCII | re.IGNORECASE)
+_window = re.compile(r"\s*(\d{1,15}(?:\.\d{1,6})?)?\s*([a-z]+)\s*", re.ASCII | re.IGNORECASE)
 _is_ipv6 = re.compile(r"[0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:.]*(?:%.*)?").fullmatch
 
 
@@ -90,7 +91,7 @@ def parse_window(window: str) -> int:
         ValueError: it is none of these, 0, or over 366 days.
     """
     found = _window.fullmatch(window) if isinstance(window, str) else None
-    length = int(found[1] or 1) * _UNITS_US.get(found[2].lower(), 0) if found else 0
+    length = round(float(found[1] or 1) * _UNITS_US.get(found[2].lower(), 0)) if found else 0
     if not 0 < length <= LONGEST_US:
         raise ValueError(
             f"{window!r} is no window of time; write a number and ms, s, min, hour or day, at most 366 days: "
@@ -122,6 +123,12 @@ def interval_us(limit: int, window_us: int, cost: int = 1) -> int:
     if not isinstance(cost, int) or not 1 <= cost <= limit:
         raise ValueError(f"cost is a whole number from 1 to the limit, which is {limit}, not {cost!r}")
     return -(-window_us // limit)
+
+
+class QuotaExceeded(TooManyRequests):
+    """429: over a limit that ``check`` or a route's ``rate_limit`` watches."""
+
+    type = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
 
 class RateLimiter:
@@ -171,11 +178,21 @@ class RateLimiter:
         """Count one call of *request*'s user, or else of its client address, to its route; else as calling.
 
         Raises:
-            TooManyRequests: over the limit; with ``Retry-After`` and the RateLimit fields.
+            TooManyRequests: over the limit; with ``Retry-After``. The RateLimit fields are on every answer.
         """
-        result = await self(key_of(request), limit, window, cost=cost, on_error=on_error)
+        window_us = parse_window(window)
+        interval = interval_us(limit, window_us, cost)
+        return await self.judge(request, limit, window_us, interval, cost, on_error)
+
+    async def judge(
+        self, request: Request, limit: int, window_us: int, interval: int, cost: int, on_error: OnError
+    ) -> RateLimit:
+        """What ``check`` does, with its arguments parsed."""
+        route = request.route.pattern if request.route else request.path
+        result = await self.take(f"{route}:{identity(request)}", limit, window_us, interval, cost, on_error)
+        request.answer_headers, request.special = (*request.answer_headers, *result.headers()), True
         if not result.success:
-            raise refused(result)
+            raise QuotaExceeded("Too many requests; wait before you try again", headers=result.headers())
         return result
 
     async def take(
@@ -219,12 +236,7 @@ class RateLimiter:
 rate_limit = RateLimiter()
 
 
-def refused(result: RateLimit) -> TooManyRequests:
-    """The 429 for *result*."""
-    return TooManyRequests("Too many requests; wait before you try again", headers=result.headers())
-
-
-def guard(rate: str, route: str, on_error: OnError = "allow") -> Callable[[Request, Next], Awaitable[Response]]:
+def guard(rate: str, on_error: OnError = "allow") -> Callable[[Request, Next], Awaitable[Response]]:
     """The middleware of a route that says ``rate_limit = "20/min"``.
 
     Raises:
@@ -237,28 +249,16 @@ def guard(rate: str, route: str, on_error: OnError = "allow") -> Callable[[Reque
     interval = interval_us(limit, window_us)
 
     async def limited(request: Request, next: Next) -> Response:
-        key = f"{route}:{identity(request)}"
-        result = await rate_limit.take(key, limit, window_us, interval, 1, on_error)
-        if not result.success:
-            raise refused(result)
-        response = await next(request)
-        for name, value in result.headers():
-            response.headers.set(name, value)
-        return response
+        await rate_limit.judge(request, limit, window_us, interval, 1, on_error)
+        return await next(request)
 
     return limited
 
 
-def key_of(request: Request) -> str:
-    """Whom ``check`` counts: the route, and who calls it."""
-    return f"{request.route.pattern if request.route else request.path}:{identity(request)}"
-
-
 def identity(request: Request) -> str:
     """The signed-in user's id, else the client's address by the trusted-proxy rule."""
-    user = getattr(request._state, "user", None)
-    user_id = getattr(user, "id", None)
-    return f"user {user_id}" if user_id is not None else rate_key(request.ip)
+    user = user_id(request)
+    return f"user {user}" if user is not None else rate_key(request.ip)
 
 
 @lru_cache(8192)

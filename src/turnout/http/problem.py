@@ -48,6 +48,7 @@ def to_problem(exc: BaseException, request: Request, *, debug: bool = False) -> 
     problem: dict[str, Any] = {"type": "about:blank", "title": title(status), "status": status}
     headers: list[tuple[str, str]] = []
     if isinstance(exc, HTTPError):
+        problem["type"] = exc.type
         if exc.detail is not None:
             problem["detail"] = exc.detail
         if exc.code is not None:
