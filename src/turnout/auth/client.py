@@ -31,7 +31,7 @@ from . import auth_service
 from .cookies import VERIFIER, Jar, storage_key
 from .current import Current
 from .errors import AuthError
-from .models import AuthResponse, CallContext, Identity, Message, Session, User, UserResponse
+from .models import AuthResponse, CallContext, Identity, Link, Message, Session, User, UserResponse
 from .query import Builder, Data, Table
 
 if TYPE_CHECKING:
@@ -61,11 +61,11 @@ class Identities(msgspec.Struct):
     identities: list[Identity]
 
 
-class Link(msgspec.Struct):
+class GeneratedLink(msgspec.Struct):
     """A link in place of a mail: ``properties`` holds it, its code and its hash."""
 
-    properties: Any
-    user: User | None
+    properties: Link
+    user: User
 
 
 async def create_client() -> Client | Any:
@@ -257,7 +257,8 @@ class Auth:
             except AuthError as exc:
                 if not is_over(exc):
                     raise
-                if jwt is None and exc.code in ("session_not_found", "user_not_found"):
+                gone = exc.code in ("session_not_found", "user_not_found")
+                if gone and jwt is None and self._session.bearer is None:
                     self._let_go()
                 known[token] = None
         return UserResponse(known[token])
@@ -376,14 +377,17 @@ class Auth:
 
     async def link_identity(self, credentials: Mapping[str, Any]) -> OAuthResponse:
         """Where to redirect to so that the signed-in user can sign in with the provider too."""
-        return await self._to_provider(credentials, await self._token())
+        user = (await self.get_user()).user
+        if user is None:
+            raise _missing()
+        return await self._to_provider(credentials, user.id)
 
     async def unlink_identity(self, identity: Any) -> None:
         """Take away a way to sign in; the last one stays."""
         await self._service.unlink_identity(await self._token(), identity.identity_id)
         self._session.users.clear()
 
-    async def _to_provider(self, credentials: Mapping[str, Any], access_token: str | None) -> OAuthResponse:
+    async def _to_provider(self, credentials: Mapping[str, Any], user_id: str | None) -> OAuthResponse:
         options = _options(credentials)
         verifier, challenge = _pkce()
         url = await self._service.authorize_url(
@@ -392,7 +396,9 @@ class Auth:
             scopes=options.get("scopes"),
             code_challenge=challenge,
             code_challenge_method="s256",
-            access_token=access_token,
+            query_params=options.get("query_params"),
+            linking_user_id=user_id,
+            context=self._context,
         )
         self._keep_verifier(verifier)
         return OAuthResponse(credentials["provider"], url)
@@ -415,6 +421,7 @@ class Auth:
             redirect_to=(options or {}).get("email_redirect_to"),
             code_challenge=challenge,
             code_challenge_method="s256" if challenge else None,
+            context=self._context,
         )
         if verifier is not None:
             self._keep_verifier(verifier)
@@ -452,7 +459,7 @@ class Auth:
 
     async def reauthenticate(self) -> AuthResponse:
         """Mail the nonce that a change of password may ask for."""
-        await self._service.reauthenticate(await self._token())
+        await self._service.reauthenticate(await self._token(), context=self._context)
         return AuthResponse()
 
     async def sign_out(self, options: Mapping[str, Any] | None = None) -> None:
@@ -583,10 +590,10 @@ class Admin:
             await self._service.invite(email, data=given.get("data"), redirect_to=given.get("redirect_to"))
         )
 
-    async def generate_link(self, params: Mapping[str, Any]) -> Link:
+    async def generate_link(self, params: Mapping[str, Any]) -> GeneratedLink:
         """The link that a mail would have carried: ``{"type": "recovery", "email": …}``."""
         options = _options(params)
-        made = await self._service.generate_link(
+        user, link = await self._service.generate_link(
             params["type"],
             params["email"],
             password=params.get("password"),
@@ -594,7 +601,7 @@ class Admin:
             data=options.get("data"),
             redirect_to=options.get("redirect_to"),
         )
-        return Link(made, getattr(made, "user", None))
+        return GeneratedLink(link, user)
 
     async def sign_out(self, jwt: str, scope: str = "global") -> None:
         """End the sessions of the user whose access token *jwt* is."""
