@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 from ..errors import ConfigError
 
@@ -18,8 +19,7 @@ _SEEDS = ("seed.sql", "seed.sqlite.sql", "seed.pg.sql")
 _SUFFIX: dict[Dialect, str] = {"sqlite": "sqlite", "postgres": "pg"}
 
 
-@dataclass(frozen=True, slots=True)
-class Migration:
+class Migration(Struct, frozen=True):
     """One migration.
 
     Args:
@@ -35,8 +35,7 @@ class Migration:
     changed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Struct, frozen=True):
     """One migration's file, with the SHA-256 of its text."""
 
     version: str

@@ -18,8 +18,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Literal, cast
+
+from msgspec import Struct
 
 from ..errors import ConfigError
 from . import ast
@@ -95,30 +96,26 @@ class Operand:
         return Not(Null(self))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Col(Operand):
+class Col(Operand, Struct, frozen=True, eq=False):
     """A column; *outer* means of the table around an ``exists``."""
 
     name: str
     outer: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Claim(Operand):
+class Claim(Operand, Struct, frozen=True, eq=False):
     """A claim of the user's token, by its path."""
 
     path: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Literal_(Operand):
+class Literal_(Operand, Struct, frozen=True, eq=False):
     """A value written in the policy."""
 
     value: Any
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Compare(Predicate):
+class Compare(Predicate, Struct, frozen=True, eq=False):
     """*left* *op* *right*; unknown if either is NULL."""
 
     op: Op
@@ -126,38 +123,33 @@ class Compare(Predicate):
     right: Operand
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class In(Predicate):
+class In(Predicate, Struct, frozen=True, eq=False):
     """*left* is one of *values*."""
 
     left: Operand
     values: tuple[Any, ...] | Claim
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Null(Predicate):
+class Null(Predicate, Struct, frozen=True, eq=False):
     """*left* is NULL."""
 
     left: Operand
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Joined(Predicate):
+class Joined(Predicate, Struct, frozen=True, eq=False):
     """Predicates joined by one word; none means true for ``and``, false for ``or``."""
 
     kind: Literal["and", "or"]
     items: tuple[Predicate, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Not(Predicate):
+class Not(Predicate, Struct, frozen=True, eq=False):
     """The opposite."""
 
     item: Predicate
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Exists(Predicate):
+class Exists(Predicate, Struct, frozen=True, eq=False):
     """There is a row of *table* of which *where* is true."""
 
     table: str
@@ -231,8 +223,7 @@ def _compare(op: Op, left: Operand, right: object) -> Predicate:
 # --- policies ---
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Policy:
+class Policy(Struct, frozen=True, eq=False):
     """One policy: *using* says which existing rows count, *check* which new ones are allowed."""
 
     table: str
@@ -385,8 +376,7 @@ def reads(statement: ast.Statement) -> bool:
 # --- predicates whose names exist ---
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Place:
+class Place(Struct, frozen=True, eq=False):
     """A column of the table *up* levels outside the predicate's own."""
 
     column: Column
@@ -396,8 +386,7 @@ class Place:
 Side = Place | Claim | Literal_
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Compared:
+class Compared(Struct, frozen=True, eq=False):
     """A comparison of two sides."""
 
     op: Op
@@ -405,38 +394,33 @@ class Compared:
     right: Side
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Member:
+class Member(Struct, frozen=True, eq=False):
     """A side is in a list."""
 
     left: Side
     values: tuple[Any, ...] | Claim
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class IsNull:
+class IsNull(Struct, frozen=True, eq=False):
     """A side is NULL."""
 
     left: Side
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class All:
+class All(Struct, frozen=True, eq=False):
     """Nodes joined by one word."""
 
     kind: Literal["and", "or"]
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Opposite:
+class Opposite(Struct, frozen=True, eq=False):
     """Not the node."""
 
     item: Node
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Some:
+class Some(Struct, frozen=True, eq=False):
     """A row of *table* satisfies *where*."""
 
     table: Table
@@ -446,8 +430,7 @@ class Some:
 Node = Compared | Member | IsNull | All | Opposite | Some
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Guard:
+class Guard(Struct, frozen=True, eq=False):
     """A condition that the policies put on the rows of one table."""
 
     node: Node

@@ -12,8 +12,9 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NoReturn
+
+from msgspec import Struct
 
 from .errors import error
 from .schema import ForeignKey, Schema, Table
@@ -21,8 +22,7 @@ from .schema import ForeignKey, Schema, Table
 Pairs = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Junction:
+class Junction(Struct, frozen=True):
     """The table between: *near* pairs the first table's columns with its own, *far* its own with the target's."""
 
     table: Table
@@ -31,8 +31,7 @@ class Junction:
     constraints: tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
+class Relation(Struct, frozen=True):
     """A way from one table to another.
 
     Args:
@@ -150,8 +149,8 @@ def find(schema: Schema, origin: Table, name: str, hint: str | None) -> Relation
     raise error(
         "PGRST200",
         f"Could not find a relationship between '{origin.name}' and '{name[:63]}' in the schema cache",
-        details=f"Searched for a foreign key relationship between '{origin.name}' and '{name[:63]}{using}', "
-        "but no matches were found.",
+        details=f"Searched for a foreign key relationship between '{origin.name}' and '{name[:63]}{using}' "
+        "in the schema 'public', but no matches were found.",
         hint=f"Perhaps you meant '{near[0]}' instead of '{name[:63]}'." if near else None,
     )
 

@@ -7,8 +7,10 @@ authentication hands to the database.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from .errors import error
 from .schema import NAME
@@ -16,8 +18,7 @@ from .schema import NAME
 BYPASS = "service_role"
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """A role, and what is known about its user.
 
     Args:
@@ -33,7 +34,7 @@ class Scope:
         if not isinstance(self.role, str) or not NAME.match(self.role):
             raise error("22023", f"{str(self.role)[:40]!r} is not the name of a role", status=403)
         # One role, wherever a policy looks for it.
-        object.__setattr__(self, "claims", {**self.claims, "role": self.role})
+        force_setattr(self, "claims", {**self.claims, "role": self.role})
 
     def claim(self, path: tuple[str, ...]) -> Any:
         """The claim at *path*, or None where there is none."""

@@ -8,8 +8,9 @@ triggers and subqueries make of it; one that is not allowed undoes everything wi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from ...errors import DbError
 from ..errors import error, not_supported
@@ -21,8 +22,7 @@ from .rows import Compiled
 from .values import Stored, codec
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(Struct, frozen=True):
     """A statement beside a write: its text, and where its values come from."""
 
     sql: str

@@ -8,11 +8,11 @@ digits, bytes by hex. ``travel`` writes that SQL, ``Nest`` reads it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from ...errors import DbError
 from ..errors import error
@@ -24,8 +24,7 @@ Binder = tuple[int, Callable[[Any], Stored]]
 _Spread = tuple[object, tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(Struct, frozen=True):
     """A column of the answer: its name (an object of its own, where it is spread), its origin, its decoders."""
 
     name: Any

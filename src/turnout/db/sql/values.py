@@ -16,12 +16,12 @@ import re
 import struct
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from enum import Enum
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from ..errors import error
 from ..schema import Type
@@ -44,8 +44,7 @@ _FALSE = {"f", "fa", "fal", "fals", "false", "n", "no", "of", "off", "0"}
 _INT_BITS = {"int2": 16, "int4": 32, "int8": 64}
 
 
-@dataclass(frozen=True, slots=True)
-class Codec:
+class Codec(Struct, frozen=True):
     """How one column type is written, compared and read.
 
     Args:
