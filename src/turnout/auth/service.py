@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import DbError
 from .admin import AdminCalls
@@ -31,6 +32,9 @@ from .redirects import with_fragment, with_query
 from .sessions import Checked
 from .store import Row, Tx
 
+if TYPE_CHECKING:
+    from .factors import Factors
+
 Scope = Literal["global", "local", "others"]
 REAUTHENTICATE_AFTER_S = 86_400
 ACCEPTED = "Confirmation link accepted. Please proceed to confirm link sent to the other email"
@@ -39,6 +43,13 @@ _HOW = {"signup": "email/signup"}  # a mail's kind -> how its flow's session is 
 
 class AuthService(AdminCalls, OAuthCalls):
     """Users and sessions of one database; see :class:`AuthCore` for what it is made of."""
+
+    @cached_property
+    def factors(self) -> Factors:
+        """Second factors: enrolled, challenged and shown."""
+        from .factors import Factors
+
+        return Factors(self)
 
     # --- signing up and in ---
 
@@ -255,6 +266,8 @@ class AuthService(AdminCalls, OAuthCalls):
             current_password: Checked if given.
         """
         checked = await self.sessions.check(access_token)
+        if email is not None or password is not None:
+            await self.factors.demand(checked)
         challenge = parse_challenge(code_challenge, code_challenge_method)
         row = await self.store.user(checked.user.id)
         if row is None:

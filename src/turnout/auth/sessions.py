@@ -211,6 +211,27 @@ class Sessions:
         )  # fmt: skip
         await tx.update("sessions", session_id, {"not_after": now, "updated_at": now})
 
+    # --- a second factor ---
+
+    async def raise_level(self, tx: Tx, checked: Checked, method: str, factor_id: str) -> Session:
+        """The same session, ``aal2`` by *method* from now on, with tokens that say so.
+
+        The tokens before are gone rather than used up: one that comes again, from another tab, is
+        unknown then, and no sign of theft that would end the session.
+        """
+        row = await tx.one(_SESSION, id=checked.session_id)
+        user = await tx.user(checked.user.id)
+        if row is None or user is None:
+            raise AuthError("session_not_found")
+        now, token = self.now(), first_refresh_token()
+        kept = [entry for entry in row["amr"] or [] if entry.get("method") != method]
+        amr = [*kept, {"method": method, "timestamp": int(now.timestamp())}]
+        await tx.run("delete from auth.refresh_tokens where session_id = :id", id=row["id"])
+        await self._add_token(tx, row["id"], user["id"], token, None)
+        changes = {"aal": "aal2", "amr": amr, "factor_id": factor_id, "refreshed_at": now, "updated_at": now}
+        await tx.update("sessions", row["id"], changes)
+        return self._signed(await tx.whole(user), row["id"], "aal2", amr, token)
+
     # --- ending ---
 
     async def end(self, tx: Tx, user_id: str, *, only: str | None = None, but: str | None = None) -> None:
