@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import email.errors
 import email.policy
 import hashlib
 import hmac
@@ -28,7 +27,7 @@ from typing import Any
 import httpx
 import pytest
 
-from turnout import env
+from turnout import env, mail, send_email
 from turnout.db import db, migrate
 from turnout.routing.module import unload
 from turnout.testing import Answer, Client
@@ -66,8 +65,9 @@ async def open_blog(root: Path, **options: Any) -> AsyncIterator[Client]:
 
 
 def outbox(root: Path) -> list[EmailMessage]:
-    files = sorted((root / "data" / "outbox").glob("*.eml"))
-    return [email.message_from_bytes(file.read_bytes(), policy=email.policy.default) for file in files]  # type: ignore[misc]
+    """What the blog has mailed, as it would have gone over the wire."""
+    data = [sent.to_bytes().replace(b"\r\n", b"\n") for sent in mail.outbox]
+    return [email.message_from_bytes(each, policy=email.policy.default) for each in data]  # type: ignore[misc]
 
 
 # -- its README
@@ -274,13 +274,13 @@ async def test_a_message_is_kept_and_mailed_to_the_owner(blog: Path) -> None:
         assert (answer.status, answer.json()) == (200, {"success": True})
         (row,) = await db.from_("messages").select("name, email, message")
         assert row == {"name": "Ada", "email": "ada@example.com", "message": "Zoë says hi\n.\n"}
-        (mail,) = outbox(blog)
-        assert (mail["To"], mail["Reply-To"], mail["Subject"]) == (
+        (sent,) = outbox(blog)
+        assert (sent["To"], sent["Reply-To"], sent["Subject"]) == (
             "owner@example.com",
             "ada@example.com",
             "Message from Ada",
         )
-        assert mail.get_content() == "Zoë says hi\n.\n"
+        assert sent.get_content() == "Zoë says hi\n.\n"
 
 
 @pytest.mark.parametrize("missing", [{"email": ""}, {"message": ""}, {"email": None}, {"message": None}])
@@ -300,8 +300,9 @@ async def test_a_message_without_email_or_text_is_refused(blog: Path, missing: d
         ({"name": "Ada\u2028Bcc: everyone@example.com"}, 422),
         ({"name": "Ada\x85Bcc: everyone@example.com"}, 422),
         ({"name": "Ada\n"}, 422),
-        ({"name": "=?utf-8?q?=0ABcc:_everyone@example.com?="}, 422),
-        ({"name": "=?utf-8?b?CkJjYzogYUBiLmM=?="}, 422),
+        ({"email": "=?utf-8?q?a?=@example.com"}, 400),
+        ({"email": "ada@192.0.2.7"}, 400),
+        ({"email": "a" * 65 + "@example.com"}, 400),
         ({"email": "ada@example.com\r\nBcc: everyone@example.com"}, 400),
         ({"email": "ada@example.com\n"}, 400),
         ({"email": "ada@example.com, everyone@example.com"}, 400),
@@ -327,23 +328,31 @@ async def test_names_that_look_strange_are_mailed_as_they_are(blog: Path) -> Non
     async with open_blog(blog) as client:
         assert (await contact(client, name="李 <a@b.c>, ?= \\ " + "x" * 150)).status == 200
 
-        (mail,) = outbox(blog)
-        assert mail["Subject"].startswith("Message from 李 <a@b.c>, ?= \\ xxx")
-        assert set(mail) == {"From", "To", "Reply-To", "Subject", "Date", "Message-ID", *CONTENT_FIELDS}
+        (sent,) = outbox(blog)
+        assert sent["Subject"].startswith("Message from 李 <a@b.c>, ?= \\ xxx")
+        assert set(sent) == {"From", "To", "Reply-To", "Subject", "Date", "Message-ID", *CONTENT_FIELDS}
 
 
 CONTENT_FIELDS = {"Content-Type", "Content-Transfer-Encoding", "MIME-Version"}
 
 
-@pytest.mark.parametrize("text", ["a\nBcc: b@c.d", "a\r\n\r\nbody", "=?utf-8?q?=0ABcc:_b@c.d?=", "a\n"])
+@pytest.mark.parametrize("name", ["=?utf-8?q?=0ABcc:_everyone@example.com?=", "=?utf-8?b?CkJjYzogYUBiLmM=?="])
+async def test_a_name_that_reads_like_encoded_text_is_mailed_as_it_is(blog: Path, name: str) -> None:
+    async with open_blog(blog) as client:
+        assert (await contact(client, name=name)).status == 200
+
+        (sent,) = outbox(blog)
+        assert sent["Subject"] == f"Message from {name}" and sent["Bcc"] is None
+
+
+@pytest.mark.parametrize("text", ["a\nBcc: b@c.d", "a\r\n\r\nbody", "a\n", "a\x85Bcc: b@c.d"])
 async def test_no_caller_can_begin_another_header(blog: Path, text: str) -> None:
     async with open_blog(blog):
-        send = sys.modules["lib.email"].send_email
         good = {"to": "a@example.com", "reply_to": "b@example.com", "subject": "Hi", "text": "Hi"}
 
         for field in ("to", "reply_to", "subject"):
-            with pytest.raises((ValueError, email.errors.MessageError)):
-                await send(**good | {field: text})
+            with pytest.raises(ValueError):
+                await send_email(**good | {field: text})
         assert outbox(blog) == []
 
 
@@ -683,8 +692,9 @@ async def test_an_account_is_created_and_greeted_and_its_token_works(blog: Path)
         assert (answer.status, user["email"], user["name"]) == (200, "ada@example.com", "Ada")
         assert set(user) == {"id", "email", "name", "created_at", "token"}
         assert answer.headers["cache-control"] == "no-store"
-        (mail,) = outbox(blog)
-        assert (mail["To"], mail["Subject"]) == ("ada@example.com", "Welcome to the blog")
+        (sent,) = outbox(blog)
+        assert (sent["To"], sent["Subject"]) == ("ada@example.com", "Welcome to the blog")
+        assert [part.get_content_type() for part in sent.iter_parts()] == ["text/plain", "text/html"]
         me = await client.get("/api/me", headers={"authorization": f"Bearer {user['token']}"})
         assert (me.status, me.json()) == (200, {"userId": user["id"]})
 
@@ -782,7 +792,7 @@ def hello_service() -> Iterator[http.server.ThreadingHTTPServer]:
 def started(root: Path, **variables: str) -> Iterator[tuple[str, Path]]:
     """``turnout db migrate`` and ``turnout start`` in *root*, as its README says; its address and its log."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("TURNOUT_", "PYTEST_"))}
-    variables = inherited | variables
+    variables = inherited | {"MAIL_TRANSPORT": "outbox"} | variables
     turnout = [sys.executable, "-m", "turnout"]
     subprocess.run([*turnout, "db", "migrate"], cwd=root, env=variables, check=True, capture_output=True, timeout=60)
     log = root.parent / "log"

@@ -3,9 +3,9 @@
 from typing import Annotated
 
 from msgspec import Meta, Struct
-from turnout import Request, Response, db, env
+from turnout import Request, Response, db, env, send_email
 
-from lib.email import OneLine, is_email, send_email
+from lib.email import OneLine, is_email
 from lib.rate_limit import rate_limit
 
 body_limit = "64 KB"
