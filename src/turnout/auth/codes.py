@@ -65,7 +65,7 @@ class Codes:
         return datetime.fromtimestamp(self.clock(), UTC)
 
     def _token(self, key: bytes, user_id: str, kind: str, email: str, otp: str) -> str:
-        message = "\0".join((user_id, kind, email, otp)).encode()
+        message = "\0".join((user_id, kind, email, otp)).encode(errors="surrogatepass")
         return hmac.digest(key, message, "sha224").hex()
 
     async def issue(self, tx: Tx, user_id: str, kind: str, email: str, *, pkce: bool = False) -> Code:

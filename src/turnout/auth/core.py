@@ -248,6 +248,12 @@ def checked_metadata(data: Any, name: str = "data") -> dict[str, Any]:
         return {}
     if not isinstance(data, Mapping):
         raise invalid(f"{name} has to be an object")
-    if len(msgspec.json.encode(dict(data))) > METADATA_BYTES:
+    try:
+        text = msgspec.json.encode(dict(data))
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise invalid(f"{name} has to be JSON") from exc
+    if len(text) > METADATA_BYTES:
         raise invalid(f"{name} is longer than {METADATA_BYTES} bytes")
+    if b"\\u0000" in text:
+        raise invalid(f"{name} holds a NUL, which PostgreSQL does not store")
     return dict(data)

@@ -180,4 +180,4 @@ def child_of(token: str, rotation: bytes) -> str:
 
 def stored(token: str) -> str:
     """What the database holds of a secret: its sha256 in hex. Only for secrets too long to guess."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
