@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from projects import client_of
+from served import Served, served
 
 from turnout.auth import hosted
-from turnout.auth.cookies import encode, to_chunks
+from turnout.auth.cookies import decode, encode, join, to_chunks
 from turnout.testing import Client
 
 pytest.importorskip("supabase")
@@ -189,3 +192,236 @@ async def test_a_missing_key_or_a_wrong_address_says_so(
 
     assert "SUPABASE_URL is no URL" in caplog.text
     assert "SUPABASE_PUBLISHABLE_KEY or SUPABASE_ANON_KEY is not" in caplog.text
+
+
+# -- against a server that speaks both wires
+
+
+CALL = """
+from turnout import Response, create_admin_client, create_client
+
+async def POST(request, body: dict):
+    target = supabase = await (create_admin_client if body.get("admin") else create_client)()
+    for name in body["call"].split("."):
+        target = getattr(target, name)
+    return Response.json({"result": await target(*body.get("args", []))})
+"""
+ROWS = """
+from turnout import Response, create_client
+
+async def GET(request):
+    supabase = await create_client()
+    found = await supabase.table("notes").select("*", count="exact").execute()
+    return Response.json({"data": found.data, "count": found.count})
+
+async def POST(request, body: dict):
+    supabase = await create_client()
+    return Response.json((await supabase.table("notes").insert(body).execute()).data)
+"""
+CAUGHT = """
+from supabase_auth.errors import AuthApiError
+from turnout import create_client
+
+async def GET(request):
+    try:
+        supabase = await create_client()
+        await supabase.auth.sign_in_with_password({"email": "a@b.co", "password": "x"})
+    except AuthApiError as exc:
+        return [exc.message, exc.status, exc.code]
+"""
+FRONT = {
+    "app/api/caught/route.py": CAUGHT,
+    "app/api/me/route.py": ME,
+    "app/api/call/route.py": CALL,
+    "app/api/notes/route.py": ROWS,
+}
+BACK = {
+    "migrations/0001_notes.sql": "create table notes (id integer primary key autoincrement, text text, owner uuid);",
+    "lib/policies.py": """
+from turnout.db import policy, col, uid
+policy("notes", for_="all", to="authenticated", using=col("owner") == uid(), check=col("owner") == uid())
+""",
+}
+ADA = {"email": "ada@example.com", "password": "correct horse"}
+SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
+
+
+@pytest.fixture(scope="module")
+def back(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A Turnout server in hosted Supabase's place."""
+    auth = "auto_confirm = true\nbcrypt_cost = 4\nsign_ins_per_5_min = 1000\nrefreshes_per_5_min = 1000"
+    with served(tmp_path_factory.mktemp("back"), BACK, auth=auth) as server:
+        yield server
+
+
+@asynccontextmanager
+async def front(root: Path, back: Served, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
+    """A project that uses *back* as its Supabase."""
+    monkeypatch.setattr(hosted, "TIMEOUT_S", 5.0)
+    monkeypatch.setenv("SUPABASE_URL", back.url)
+    monkeypatch.setenv("SUPABASE_ANON_KEY", back.anon)
+    monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", back.service)
+    async with client_of(root, FRONT) as client:
+        try:
+            yield client
+        finally:
+            await hosted.close()
+
+
+async def call(client: Client, name: str, *args: Any, **options: Any) -> Any:
+    body = {"call": name, "args": list(args), **options}
+    answer = await client.post("/api/call", json=body, headers=SAME_ORIGIN)
+    assert answer.status == 200, answer.text
+    return answer.json()["result"]
+
+
+def someone() -> dict[str, str]:
+    return {**ADA, "email": f"{secrets.token_hex(6)}@example.com"}
+
+
+def session_of(client: Client) -> Any:
+    return json.loads(decode(join(KEY, client.cookies) or "") or "null")
+
+
+def age(client: Client, seconds: float = 3600) -> None:
+    session = session_of(client)
+    session["expires_at"] -= seconds
+    client.cookies = dict(to_chunks(KEY, encode(json.dumps(session))))
+
+
+async def test_the_official_client_signs_in_and_out_with_the_cookies_of_its_request(
+    tmp_path: Path, back: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with front(tmp_path, back, monkeypatch) as client:
+        who = someone()
+        assert (await client.get("/api/me")).status == 401
+        user = (await call(client, "auth.sign_up", who))["user"]
+
+        assert (await client.get("/api/me")).json() == {"userId": user["id"]}
+        assert session_of(client)["user"]["email"] == who["email"]
+        await call(client, "auth.update_user", {"data": {"name": "Ada"}})
+        assert session_of(client)["user"]["user_metadata"]["name"] == "Ada"
+        assert (await call(client, "auth.get_session"))["user"]["id"] == user["id"]
+        assert (await call(client, "auth.get_claims"))["claims"]["sub"] == user["id"]
+        await call(client, "auth.sign_out")
+        assert client.cookies == {}
+        assert (await call(client, "auth.sign_in_with_password", who))["user"]["id"] == user["id"]
+        token = session_of(client)["access_token"]
+        client.cookies = {}
+        by_token = await client.get("/api/me", headers={"authorization": f"Bearer {token}"})
+        assert by_token.json() == {"userId": user["id"]} and by_token.headers.get_set_cookie() == []
+
+
+async def test_rows_are_the_users_own(tmp_path: Path, back: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with front(tmp_path, back, monkeypatch) as client:
+        ada = (await call(client, "auth.sign_up", someone()))["user"]["id"]
+        made = await client.post("/api/notes", json={"text": "hers", "owner": ada}, headers=SAME_ORIGIN)
+        assert [row["text"] for row in made.json()] == ["hers"]
+        token = session_of(client)["access_token"]
+        client.cookies = {}
+
+        await call(client, "auth.sign_up", someone())
+
+        assert (await client.get("/api/notes")).json() == {"data": [], "count": 0}
+        hers = await client.get("/api/notes", headers={"authorization": f"Bearer {token}"})
+        assert [row["owner"] for row in hers.json()["data"]] == [ada]
+        client.cookies = {}
+        assert (await client.get("/api/notes")).json() == {"data": [], "count": 0}
+
+
+async def test_an_expired_session_is_refreshed_once_for_many_requests(
+    tmp_path: Path, back: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with front(tmp_path, back, monkeypatch) as client:
+        user = (await call(client, "auth.sign_up", someone()))["user"]
+        age(client)
+        line = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+        before = session_of(client)["refresh_token"]
+
+        answers = await asyncio.gather(*[client.get("/api/me", headers={"cookie": line}) for _ in range(20)])
+
+        assert {json.dumps(answer.json()) for answer in answers} == {json.dumps({"userId": user["id"]})}
+        assert len({tuple(answer.headers.get_set_cookie()) for answer in answers}) == 1
+        assert session_of(client)["refresh_token"] != before
+        assert session_of(client)["expires_at"] > time.time() + 3000
+        notes = await client.get("/api/notes")
+        assert (notes.status, notes.headers.get_set_cookie()) == (200, [])
+
+
+async def test_a_session_that_the_service_has_ended_is_signed_out(
+    tmp_path: Path, back: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with front(tmp_path, back, monkeypatch) as client:
+        for by_age in (False, True):
+            await call(client, "auth.sign_up", someone())
+            kept = dict(client.cookies)
+            await call(client, "auth.sign_out")
+            client.cookies = kept
+            if by_age:
+                age(client)
+
+            assert (await client.get("/api/me")).status == 401
+            assert client.cookies == {}
+
+
+async def test_a_refused_sign_in_is_the_officials_error(
+    tmp_path: Path, back: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with front(tmp_path, back, monkeypatch) as client:
+        body = {"call": "auth.sign_in_with_password", "args": [someone()]}
+
+        answer = await client.post("/api/call", json=body, headers=SAME_ORIGIN)
+
+        assert (answer.status, answer.json()["code"]) == (400, "invalid_credentials")
+        assert client.cookies == {}
+        assert (await client.get("/api/caught")).json() == ["Invalid login credentials", 400, "invalid_credentials"]
+
+
+async def test_another_sites_page_is_refused(tmp_path: Path, back: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with front(tmp_path, back, monkeypatch) as client:
+        await call(client, "auth.sign_up", someone())
+        body = {"call": "auth.sign_out"}
+
+        for headers in ({}, {"origin": "http://evil.example"}, {"sec-fetch-site": "cross-site"}):
+            assert (await client.post("/api/call", json=body, headers=headers)).status == 403
+        assert (await client.get("/api/me")).status == 200
+
+
+async def test_a_pkce_flow_ends_in_a_session(tmp_path: Path, back: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with front(tmp_path, back, monkeypatch) as client:
+        who = someone()
+        await call(client, "auth.sign_up", who)
+        await call(client, "auth.sign_out")
+
+        await call(client, "auth.reset_password_for_email", who["email"], {"redirect_to": "http://localhost:8000/"})
+
+        assert json.loads(decode(client.cookies[f"{KEY}-code-verifier"]) or "").endswith("/PASSWORD_RECOVERY")
+        async with httpx.AsyncClient() as browser:
+            landed = await browser.get(await asyncio.to_thread(back.link, who["email"]))
+        code = landed.headers["location"].rpartition("code=")[2]
+        await call(client, "auth.exchange_code_for_session", {"auth_code": code})
+        assert f"{KEY}-code-verifier" not in client.cookies
+        assert (await client.get("/api/me")).status == 200
+
+
+async def test_an_admin_client_has_the_service_key_and_no_session(
+    tmp_path: Path, back: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with front(tmp_path, back, monkeypatch) as client:
+        user = (await call(client, "auth.sign_up", someone()))["user"]
+
+        found = await call(client, "auth.admin.get_user_by_id", user["id"], admin=True)
+
+        assert found["user"]["email"] == user["email"]
+        assert await call(client, "auth.get_session", admin=True) is None
+
+
+async def test_a_worker_shares_its_connections(tmp_path: Path, back: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with front(tmp_path, back, monkeypatch) as client:
+        await call(client, "auth.sign_up", someone())
+        pool = hosted._pool()
+        for _ in range(3):
+            assert (await client.get("/api/me")).status == 200
+
+        assert hosted._pool() is pool and not pool.is_closed
+        assert len(pool._transport._pool.connections) == 1  # type: ignore[attr-defined]

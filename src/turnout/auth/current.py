@@ -19,7 +19,7 @@ from ..errors import Forbidden
 from ..http.origin import SAFE, same_origin
 from ..http.request import Request
 from .call import bearer
-from .cookies import Jar
+from .cookies import VERIFIER, Jar
 
 MARGIN_S = 10  # a token that ends within this is refreshed first, as Supabase's Python client does
 # A refresh token to the JSON of the new session; None where the session is over. It raises when it cannot tell.
@@ -116,6 +116,7 @@ class Current:
     def forget(self) -> None:
         """Sign out, as far as the cookies go."""
         self.jar.delete(self.jar.key)
+        self.jar.delete(self.jar.key + VERIFIER)
         self.users.clear()
 
     def _refuse_forged(self) -> None:

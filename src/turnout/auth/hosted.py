@@ -19,11 +19,12 @@ from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from ..env import env
-from ..errors import ConfigError, ServiceUnavailable
+from ..errors import ConfigError, HTTPError, ServiceUnavailable
 from ..http.request import Request
 from . import settings
 from .cookies import VERIFIER, Jar, storage_key
 from .current import Current
+from .errors import AuthError
 
 if TYPE_CHECKING:
     import httpx
@@ -226,6 +227,12 @@ def _kinds() -> Kinds:
             """Take the session from *current*."""
             self._current, self._storage_key = current, current.jar.key
 
+        async def _request(self, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return await super()._request(*args, **kwargs)
+            except OfficialError as exc:
+                raise _answering(exc) from exc
+
         async def get_session(self) -> Any:
             """The session in the cookies, refreshed if it is time; None for a Bearer token, which has none."""
             if self._current is None:
@@ -271,7 +278,7 @@ def _kinds() -> Kinds:
                         await self._remove_session()
                     return None
                 raise unavailable(f"status {exc.status}") from exc
-            except (OfficialError, ValueError) as exc:  # ValueError: what came back is no user
+            except ValueError as exc:  # what came back is no user
                 raise unavailable(type(exc).__name__) from exc
             return found.user if found is not None else None
 
@@ -308,6 +315,29 @@ def _kinds() -> Kinds:
     kinds = Kinds()
     kinds.Client, kinds.Storage = Client, Storage
     return kinds
+
+
+def _answering(exc: Any) -> Exception:
+    """*exc* of the official client, as an error that also ends a request with the right status."""
+    status = getattr(exc, "status", 0)
+    refused = 400 <= status < 500
+    answer: Exception = _both(type(exc), AuthError if refused else ServiceUnavailable)
+    answer.__dict__.update(exc.__dict__)
+    detail = exc.message if refused else "The sign-in service does not answer"
+    code = exc.code if refused else "auth_unavailable"
+    HTTPError.__init__(answer, status if refused else 503, detail, code=code)  # type: ignore[arg-type]
+    return answer
+
+
+@cache
+def _kind_of_both(official: type[Exception], ours: type[HTTPError]) -> type[Exception]:
+    # ``message`` is set on the object by the one and computed by the other.
+    return type(official.__name__, (official, ours), {"message": "", "reasons": ()})
+
+
+def _both(official: type[Exception], ours: type[HTTPError]) -> Exception:
+    kind = _kind_of_both(official, ours)
+    return kind.__new__(kind)
 
 
 def _bare(text: str) -> str | None:
