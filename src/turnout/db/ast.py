@@ -142,11 +142,32 @@ class Returning:
 
 
 @dataclass(frozen=True, slots=True)
+class Form:
+    """How a statement from the wire is planned, and what its answer is made of.
+
+    Args:
+        aggregates: ``count()`` and its like may be asked for.
+        body: ``json`` and ``object`` (of one row) may come as text that the database has made; ``rows`` never do.
+        strip: Leave out what is null; only of text.
+    """
+
+    aggregates: bool = False
+    body: Literal["json", "object", "rows"] = "rows"
+    strip: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Conflict:
-    """What to do when a row is already there; no columns means the primary key."""
+    """What to do when a row is already there; no columns means the primary key.
+
+    Args:
+        ignore: Leave it as it is.
+        updates: What it takes from the new row, defaults included; if None, the columns that are given.
+    """
 
     columns: tuple[str, ...] = ()
     ignore: bool = False
+    updates: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

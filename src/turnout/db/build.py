@@ -66,6 +66,15 @@ class Rows(list[T]):
         self.count = count
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Page:
+    """Rows as the JSON text that the database made of them: how many they are, and the total if it was asked for."""
+
+    body: str
+    rows: int
+    total: int | None
+
+
 class Door(Protocol):
     """What runs queries: a Database or a Transaction."""
 
@@ -613,9 +622,19 @@ def _convert(row: Row, model: Any) -> Any:
 # --- shape to AST ---
 
 
+def form_of(shape: Shape) -> ast.Form | None:
+    """The form of a query from the wire, whose shape is ``((verb, statement, form), *flags)``; else None.
+
+    The flag ``("sole",)`` asks for exactly one row.
+    """
+    return shape[0][2] if isinstance(shape[0][-1], ast.Form) else None
+
+
 def to_ast(shape: Shape) -> ast.Statement:
     """The statement that *shape* stands for, as a select, update or delete."""
     first, *steps = shape
+    if isinstance(first[-1], ast.Form):
+        return cast("ast.Statement", first[1])
     parts, most = _parts(steps, len(first[2]) if first[0] in ("update", "rpc") else 0)
     root = parts[()]
     where = ast.Logic("and", tuple(root.conditions))
@@ -683,6 +702,8 @@ def _parts(steps: Sequence[tuple[Any, ...]], slot: int) -> tuple[Parts, int]:
 
 def to_insert(shape: Shape, columns: tuple[str, ...]) -> ast.Insert:
     """The statement for one row of an insert or upsert that names *columns*."""
+    if isinstance(shape[0][-1], ast.Form):
+        return _with_columns(shape[0][1], columns)
     (_, table, target, ignore), *steps = shape
     # An insert's own values are one in its query, and as many as its columns in the statement of one row.
     parts, most = _parts(steps, len(columns))
@@ -691,6 +712,30 @@ def to_insert(shape: Shape, columns: tuple[str, ...]) -> ast.Insert:
     _refuse_order(parts, "insert")
     conflict = None if target is None else ast.Conflict(target, ignore)
     return ast.Insert(table, columns, conflict, _returning(steps, parts))
+
+
+def _with_columns(template: ast.Insert, columns: tuple[str, ...]) -> ast.Insert:
+    """*template*, whose slots are counted without a row, with those of a row of *columns* before them."""
+    returning = template.returning
+    if returning is not None:
+        returning = dataclasses.replace(returning, items=_moved(returning.items, len(columns)))
+    return dataclasses.replace(template, columns=columns, returning=returning)
+
+
+def _moved(node: Any, by: int) -> Any:
+    """*node* with every slot *by* further on."""
+    if isinstance(node, tuple):
+        return tuple(_moved(each, by) for each in node)
+    if not isinstance(node, (ast.Embed, ast.Select, ast.Logic, ast.Cond)):
+        return node
+    changed = {}
+    for field in dataclasses.fields(node):
+        value = getattr(node, field.name)
+        if field.name in ("slot", "limit", "offset"):
+            changed[field.name] = value + by if value >= 0 else value
+        elif field.name in ("items", "where", "query"):
+            changed[field.name] = _moved(value, by)
+    return dataclasses.replace(node, **changed)
 
 
 def _returning(steps: Sequence[tuple[Any, ...]], parts: Parts) -> ast.Returning | None:
@@ -708,4 +753,6 @@ def _refuse_order(parts: Parts, verb: str) -> None:
         raise error("PGRST127", f"order, limit and range on {verb} are not supported")
 
 
-__all__ = ["PENDING", "DbError", "Door", "From", "Query", "Row", "Rows", "Shape", "to_ast", "to_insert"]
+__all__ = [
+    "PENDING", "DbError", "Door", "From", "Page", "Query", "Row", "Rows", "Shape", "form_of", "to_ast", "to_insert",
+]  # fmt: skip

@@ -39,6 +39,13 @@ def error(
     )  # fmt: skip
 
 
+def not_one(found: int) -> DbError:
+    """The wire's answer to whoever asked for exactly one row."""
+    return error(
+        "PGRST116", "Cannot coerce the result to a single JSON object", details=f"The result contains {found} rows"
+    )
+
+
 def not_supported(what: str, hint: str | None = None) -> DbError:
     """Something this engine cannot do exactly as PostgreSQL does, and therefore does not do."""
     return error("PGRST127", f"{what} is not supported on SQLite", hint=hint)

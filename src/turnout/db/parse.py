@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Literal, NoReturn, cast
 
 from .ast import (
@@ -38,7 +39,7 @@ from .ast import (
 from .errors import error
 
 SHORT = {"cs": "contains", "cd": "contained_by", "ov": "overlaps"}
-_WIRE_OPS = (OPS - set(SHORT.values())) | set(SHORT)
+WIRE_OPS = (OPS - set(SHORT.values())) | set(SHORT)
 _WORD = r"[^\W][\w$]*|\$[\w$]+"
 _NAME = re.compile(rf'(?:{_WORD})(?:(?:-(?!>)|\ +)(?:[\w$]+))*|"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _KEY = re.compile(r'"((?:[^"\\]|\\.)*)"|(?:[^-(:.,>)"!]|-(?!>))+', re.DOTALL)
@@ -121,6 +122,7 @@ def parse_path(text: str) -> Path:
     return path
 
 
+@lru_cache(maxsize=500)
 def parse_place(text: str) -> tuple[tuple[str, ...], Path]:
     """``relation.relation.column->key``: the embedded relations, and the path in the last."""
     reader = _Text(text)
@@ -134,6 +136,7 @@ def parse_place(text: str) -> tuple[tuple[str, ...], Path]:
     return tuple(names[:-1]), path
 
 
+@lru_cache(maxsize=500)
 def parse_names(text: str) -> tuple[str, ...]:
     """``a,"b c"``: the names of ``columns`` and ``on_conflict``."""
     reader = _Text(text)
@@ -173,6 +176,7 @@ def _step(reader: _Text) -> str | int:
 # --- select lists ---
 
 
+@lru_cache(maxsize=500)
 def parse_select(text: str) -> tuple[Item, ...]:
     """``*``, ``id, alias:title``, ``author:users!inner(name)`` to output items; blank text means ``*``."""
     reader = _Text(text)
@@ -243,6 +247,7 @@ def _embed(reader: _Text, name: str, alias: str | None, depth: int, spread: bool
 # --- orders ---
 
 
+@lru_cache(maxsize=500)
 def parse_order(text: str) -> tuple[Order, ...]:
     """``a.desc.nullslast,author(name),data->>k`` to sort keys."""
     reader = _Text(text)
@@ -331,8 +336,8 @@ def _operation(reader: _Text, path: Path, values: list[Any], base: int, *, whole
     found = reader.match(_OPERATOR)
     if found is None:
         reader.fail("an operator and a dot")
-    if found[1] not in _WIRE_OPS:
-        raise error("PGRST100", f"unknown operator {found[1][:40]!r}", hint=f"one of {', '.join(sorted(_WIRE_OPS))}")
+    if found[1] not in WIRE_OPS:
+        raise error("PGRST100", f"unknown operator {found[1][:40]!r}", hint=f"one of {', '.join(sorted(WIRE_OPS))}")
     op, inside = cast("Op", SHORT.get(found[1], found[1])), found[2]
     if inside is not None and not (op in TEXT_SEARCH or (op in QUANTIFIED and inside in ("any", "all"))):
         raise error("PGRST100", f"{found[1]}({inside[:40]}) is no operator")
@@ -505,6 +510,7 @@ class Asked:
         return Select(table, self.items, self.where, self.order, self.limit, self.offset, count, head, one)
 
 
+# A client sends the same few select lists, orders and columns over and over; what they become is immutable.
 _LOGIC_KEY = re.compile(r"(?:(.*)\.)?(and|or)\Z", re.DOTALL)
 _ONCE = ("select", "columns", "on_conflict")
 

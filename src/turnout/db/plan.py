@@ -10,8 +10,10 @@ rows of each of them.
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass, replace
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 from . import ast
 from .errors import error
@@ -214,7 +216,7 @@ class EmbedPlan:
 
 @dataclass(frozen=True, slots=True)
 class InsertPlan:
-    """One row to write; *conflict* is None, or the columns that make it a duplicate."""
+    """One row to write; *conflict* is None, or the columns that make it a duplicate, which then takes *updates*."""
 
     table: Table
     columns: tuple[Column, ...]
@@ -222,6 +224,7 @@ class InsertPlan:
     ignore: bool
     returning: tuple[Output, ...] | None
     embeds: tuple[EmbedPlan, ...] = ()
+    updates: tuple[Column, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,14 +254,24 @@ Plan = SelectPlan | InsertPlan | UpdatePlan | DeletePlan
 EVERYTHING = Tree("and", ())
 
 
-def plan(statement: ast.Statement, schema: Schema, *, aggregates: bool = True, role: str | None = None) -> Plan:
+def plan(
+    statement: ast.Statement,
+    schema: Schema,
+    *,
+    aggregates: bool = True,
+    role: str | None = None,
+    form: ast.Form | None = None,
+) -> Plan:
     """Resolve *statement* against *schema*, or raise DbError.
 
     Args:
         aggregates: ``count()`` and its like are allowed; a bare ``rel(count)`` always is.
         role: Its row policies hold; None is the program itself, which none restrict.
+        form: The statement comes from the wire, which does not see the tables of the framework.
     """
-    return _Planner(schema, aggregates, role).statement(statement)
+    return _Planner(schema, aggregates if form is None else form.aggregates, role, form is not None).statement(
+        statement
+    )
 
 
 def tables(embeds: tuple[EmbedPlan, ...]) -> set[str]:
@@ -274,19 +287,27 @@ def tables(embeds: tuple[EmbedPlan, ...]) -> set[str]:
 class _Planner:
     """Resolves one statement."""
 
-    def __init__(self, schema: Schema, aggregates: bool, role: str | None) -> None:
-        self.schema, self.aggregates, self.role = schema, aggregates, role
+    def __init__(self, schema: Schema, aggregates: bool, role: str | None, wire: bool = False) -> None:
+        # Policies may look at tables that the client of the wire may not name.
+        self.whole, self.schema = schema, visible(schema) if wire else schema
+        self.aggregates, self.role, self.wire = aggregates, role, wire
         self.embedded = self.filters = 0
 
     def touch(self, table: Table, where: Tree, statement: ast.Statement | None = None) -> Tree:
         """*where* and what the policies demand of *table*: of every one read, and of that which *statement* writes."""
-        allowed = guards(table, self.schema, self.role, statement)
+        allowed = guards(table, self.whole, self.role, statement)
         return Tree("and", (*allowed, where)) if allowed else where
 
     def statement(self, statement: ast.Statement) -> Plan:
         if isinstance(statement, ast.Select) and statement.call is not None:
             return self.call(statement, statement.call)
         table = self.schema.tables.get(statement.table)
+        if table is None and self.wire:
+            near = difflib.get_close_matches(statement.table, self.schema.tables, 1, 0.5)
+            raise error(
+                "PGRST205", f"Could not find the table 'public.{statement.table[:63]}' in the schema cache",
+                hint=f"Perhaps you meant the table 'public.{near[0]}'" if near else None,
+            )  # fmt: skip
         if table is None:
             raise error(
                 "42P01", f'relation "{statement.table[:63]}" does not exist', hint=_near(statement.table, self.schema)
@@ -311,14 +332,15 @@ class _Planner:
     # --- reading ---
 
     def call(self, statement: ast.Select, given: tuple[str, ...]) -> SelectPlan:
-        function = _function(self.schema, statement.table, given)
+        find_function = choose if self.wire else _function
+        function = find_function(self.schema, statement.table, given)
         by_name = {argument.name: argument for argument in function.arguments}
         table = self.schema.tables.get(function.table or "")
         scalar = table is None and not function.columns
         if table is None:
             columns = function.columns or {"value": Column(function.name, "value", function.type)}
             table = Table(function.name, "view", columns)
-        if statement.count is not None and (scalar or function.writes):
+        if statement.count is not None and not self.wire and (scalar or function.writes):
             raise error("PGRST127", f'a count of "{function.name}" would call it twice', hint="count what it gives")
         found = self.select(statement, table, 0)
         call = CallPlan(function, tuple(by_name[name] for name in given), scalar)
@@ -414,12 +436,15 @@ class _Planner:
         conflict = None
         if statement.conflict is not None:
             names = statement.conflict.columns or table.pk
-            if not names:
+            if not names and not self.wire:  # on the wire it is an insert like any other
                 raise error("42P10", f'"{table.name}" has no primary key: name the columns with on_conflict=')
-            conflict = tuple(_known(table, name) for name in names)
+            conflict = tuple(_known(table, name) for name in names) or None
         ignore = statement.conflict is not None and statement.conflict.ignore
         outputs, embeds = self.returning(statement.returning, table)
-        return InsertPlan(table, columns, conflict, ignore, outputs, embeds)
+        updates = columns
+        if statement.conflict is not None and statement.conflict.updates is not None:
+            updates = tuple(_written(table, name) for name in statement.conflict.updates)
+        return InsertPlan(table, columns, conflict, ignore, outputs, embeds, updates)
 
     def returning(
         self, returning: ast.Returning | None, table: Table
@@ -438,8 +463,12 @@ class _Planner:
 
     def outputs(self, items: tuple[ast.Item, ...], table: Table, resolved: Resolved) -> tuple[Output, ...]:
         outputs: dict[str, Output] = {}
+        # On the wire, "*, author_id(*)" puts the related row in the place of the column.
+        over = {name for _, embed in resolved for name in embed.names} if self.wire else frozenset[str]()
         for item in items:
             for output in self.expand(item, items, table):
+                if output.name in over and isinstance(item, ast.Star):
+                    continue
                 if outputs.setdefault(output.name, output) != output:
                     raise _twice(output.name)
         taken = set(outputs)
@@ -524,6 +553,17 @@ class _Planner:
 
 
 Resolved = tuple[tuple[ast.Embed, EmbedPlan], ...]
+_HIDDEN = re.compile(r"(?:auth|_turnout|pg|sqlite)_")
+_visible: WeakKeyDictionary[Schema, Schema] = WeakKeyDictionary()
+
+
+def visible(schema: Schema) -> Schema:
+    """*schema* as the wire shows it: without the tables of the framework and of the engines."""
+    found = _visible.get(schema)
+    if found is None:
+        tables_ = {name: table for name, table in schema.tables.items() if not _HIDDEN.match(name)}
+        found = _visible[schema] = replace(schema, tables=tables_)
+    return found
 
 
 def _explain(statement: ast.Select) -> tuple[str, ...]:
@@ -552,6 +592,57 @@ def _function(schema: Schema, name: str, given: tuple[str, ...]) -> Function:
     takes = " or ".join(f"{name}({', '.join(a.name for a in each.arguments)})" for each in overloads)
     hint = f"Perhaps you meant {takes}" if takes else f"Perhaps you meant {near[0]}" if near else None
     raise error("PGRST202", f"Could not find the function {spelled} in the schema cache", hint=hint, status=500)
+
+
+def choose(schema: Schema, name: str, given: tuple[str, ...], *, posted: bool = False) -> Function:
+    """The function that a call over the wire means, or PGRST202, or PGRST203, in PostgREST's words.
+
+    A parameter without a name has the name "", if it is the only one and takes JSON or text.
+
+    Args:
+        posted: The arguments came as a body, which one such parameter could take as a whole.
+    """
+    overloads = [each for each in schema.functions.get(name, ()) if _callable(each)]
+    wanted = set(given)
+    fitting = [
+        each for each in overloads
+        if wanted <= {argument.name for argument in each.arguments}
+        and wanted >= {argument.name for argument in each.arguments if not argument.optional and not argument.variadic}
+    ]  # fmt: skip
+    if len(fitting) == 1:
+        return fitting[0]
+    spelled = f"public.{name[:63]}"
+    if fitting:
+        between = ", ".join(f"{spelled}({', '.join(map(_spelled, each.arguments))})" for each in fitting)
+        raise error(
+            "PGRST203", f"Could not choose the best candidate function between: {between}",
+            hint="Try renaming the parameters or the function itself in the database so function overloading "
+            "can be resolved", status=500,
+        )  # fmt: skip
+    names = ", ".join(sorted(given))[:500]
+    near = difflib.get_close_matches(name, [each for each in schema.functions if each != name], 1, 0.6)
+    how = f"with parameters {names}" if names else "without parameters"
+    whole = " or with a single unnamed json/jsonb parameter" if posted else ""
+    raise error(
+        "PGRST202",
+        f"Could not find the function {spelled}{f'({names})' if names else ' without parameters'} in the schema cache",
+        details=f"Searched for the function {spelled} {how}{whole}, but no matches were found in the schema cache.",
+        hint=f"Perhaps you meant to call the function public.{near[0]}" if near else None,
+    )
+
+
+_LONG = {"int2": "smallint", "int4": "integer", "int8": "bigint", "bool": "boolean", "float4": "real"}
+
+
+def _spelled(argument: Argument) -> str:
+    kind = argument.type
+    return f"{argument.name} => {_LONG.get(kind.name, kind.name)}{'[]' * kind.array}"
+
+
+def _callable(function: Function) -> bool:
+    unnamed = [argument for argument in function.arguments if not argument.name]
+    alone = len(function.arguments) == 1 and function.arguments[0].type.name in ("json", "jsonb", "text", "bytea")
+    return not unnamed or alone
 
 
 def _near(name: str, schema: Schema) -> str | None:

@@ -160,7 +160,7 @@ class Function:
         object.__setattr__(self, "quoted", f"{quote(self.schema)}.{quote(self.name)}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Schema:
     """Every table by name; *version* changes whenever a table does. *functions* holds the overloads of each name."""
 

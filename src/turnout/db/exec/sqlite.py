@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError, DbError
-from ..ast import Statement
-from ..build import PENDING, Row, Rows, Shape, to_ast, to_insert
-from ..errors import error, from_sqlite
+from ..ast import Form, Statement
+from ..build import PENDING, Row, Rows, Shape, form_of, to_ast, to_insert
+from ..errors import error, from_sqlite, not_one
 from ..plan import InsertPlan, UpdatePlan, plan
 from ..policy import bare, reads, role_of, scoped
 from ..schema import Schema, load_sqlite
@@ -181,6 +181,10 @@ class SqliteEngine:
 
     # --- schema and statements ---
 
+    async def known(self) -> Schema:
+        """The schema, as last read."""
+        return self.schema
+
     def refresh(self) -> bool:
         """Read the schema again if it has changed; True if it had."""
         with self._lock:
@@ -204,7 +208,7 @@ class SqliteEngine:
                 try:
                     entry = make()
                 except DbError as exc:
-                    if exc.code not in ("42P01", "42703", "PGRST200", "PGRST204") or not self._renew():
+                    if exc.code not in ("42P01", "42703", "PGRST200", "PGRST204", "PGRST205") or not self._renew():
                         raise
                     entry = make()
                 self._cache[key] = entry
@@ -221,13 +225,16 @@ class SqliteEngine:
     def _compile(self, shape: Shape) -> Any:
         if shape[0][0] == "sql":
             return self._keep(shape, lambda: self._raw(shape))
-        return self._keep(shape, lambda: self._make(to_ast(bare(shape)), role_of(shape)))
+        return self._keep(shape, lambda: self._make(to_ast(bare(shape)), role_of(shape), form_of(shape)))
 
     def _compile_row(self, shape: Shape, columns: tuple[str, ...]) -> Any:
-        return self._keep((shape, columns), lambda: self._make(to_insert(bare(shape), columns), role_of(shape)))
+        return self._keep(
+            (shape, columns),
+            lambda: self._make(to_insert(bare(shape), columns), role_of(shape), form_of(shape)),
+        )
 
-    def _make(self, statement: Statement, role: str | None) -> Compiled | Protected:
-        planned = plan(statement, self.schema, role=role, aggregates=self.aggregates)
+    def _make(self, statement: Statement, role: str | None, form: Form | None) -> Compiled | Protected:
+        planned = plan(statement, self.schema, role=role, aggregates=self.aggregates, form=form)
         entry = compile_plan(planned)
         if role is None or not isinstance(planned, (InsertPlan, UpdatePlan)):
             return entry
@@ -350,17 +357,15 @@ class SqliteEngine:
         if verb == "insert":
             steps = [(self._compile_row(shape, tuple(row)), tuple(row.values())) for row in values[0]]
             bound = [(entry, entry.bind((*row, *values[1:]))) for entry, row in steps]
-            one = any(step[0] == "one" for step in shape)
-            return await self.write(lambda connection: _mutate(connection, bound, one), owner)
+            return await self.write(lambda connection: _mutate(connection, bound, shape), owner)
         entry = self._compile(shape)
         if not entry.reads:
             if isinstance(entry, Raw):
                 return await self.write(lambda connection: self._write_raw(connection, entry, values), owner)
             params = entry.bind(values)
-            one = any(step[0] == "one" for step in shape)
             slot = (entry.entry if entry.__class__ is Protected else entry).most
             most = values[slot] if slot >= 0 else None
-            return await self.write(lambda connection: _mutate(connection, [(entry, params)], one, most), owner)
+            return await self.write(lambda connection: _mutate(connection, [(entry, params)], shape, most), owner)
         try:
             if owner is None:
                 return await self._slow.run(lambda c, job: self._read_slowly(c, job, entry, values))
@@ -408,8 +413,13 @@ class SqliteEngine:
         """Whether *shape*, run beside its task's own transaction, would wait for that to end."""
         return shape[0][0] != "select" or self.path is None
 
-    async def begin(self, owner: object, isolation: str | None = None, readonly: bool = False) -> None:
-        """Open *owner*'s transaction; from now on the writer is its own. Every *isolation* is serializable here."""
+    async def begin(
+        self, owner: object, isolation: str | None = None, readonly: bool = False, scope: Scope | None = None
+    ) -> None:
+        """Open *owner*'s transaction; from now on the writer is its own.
+
+        Every *isolation* is serializable here, and *scope* is told with each query.
+        """
         try:
             await self._writer.run(
                 lambda c, job: _mapped(lambda: _begin(c, job, readonly)), owner=owner, wait_s=WRITE_WAIT_S
@@ -519,7 +529,7 @@ def _only(rows: list[Row]) -> Row | None:
     return rows[0] if rows else None
 
 
-def _mutate(connection: Any, steps: list[tuple[Any, Any]], one: bool, most: int | None = None) -> Any:
+def _mutate(connection: Any, steps: list[tuple[Any, Any]], shape: Shape, most: int | None = None) -> Any:
     rows: list[Row] = []
     count = 0
     for entry, params in steps:
@@ -544,9 +554,12 @@ def _mutate(connection: Any, steps: list[tuple[Any, Any]], one: bool, most: int 
             "PGRST124", "Query result exceeds max-affected preference constraint",
             details=f"The query affects {count + len(rows)} rows",
         )  # fmt: skip
-    if one:
+    touched = count + len(rows)
+    if ("sole",) in shape and touched != 1:
+        raise not_one(touched)
+    if ("one",) in shape:
         return _only(rows)
-    return Rows(rows, count + len(rows))
+    return Rows(rows, touched)
 
 
 def _mapped(work: Callable[[], Any]) -> Any:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from ..ast import Form
 from ..errors import error
 from ..plan import (
     CallPlan,
@@ -67,11 +68,12 @@ class Compiled:
         fixes: What is still to be done to an output, by its name.
         count_sql: What counts when no row came to bring the count along; its binders are the first *count_binders*.
         bulk_sql: For several rows of an insert: ``$1`` is all of them as JSON.
+        page: It gives one row: all rows as JSON text in ``body``, their number in ``rows``, and ``total`` if counted.
     """
 
     __slots__ = (
         "_bulk_binders", "_columns", "_keys", "_raw", "_writers", "binders", "bulk_sql", "count_binders",
-        "count_sql", "fixes", "head", "most", "one", "reads", "returns", "several", "sql",
+        "count_sql", "fixes", "head", "most", "one", "page", "reads", "returns", "several", "sql",
     )  # fmt: skip
 
     def __init__(
@@ -92,8 +94,9 @@ class Compiled:
         bulk_binders: Sequence[tuple[int, Encode]] = (),
         columns: Sequence[Column] = (),
         keys: Sequence[Column] = (),
+        page: bool = False,
     ) -> None:
-        self.sql, self.binders = sql, tuple(binders)
+        self.sql, self.binders, self.page = sql, tuple(binders), page
         self.reads, self.returns, self.one, self.several, self.head = reads, returns, one, several, head
         self.most, self.fixes = most, tuple((fixes or {}).items())
         self.count_sql, self.count_binders = count_sql, count_binders
@@ -145,9 +148,14 @@ def _is_json(type_: Type) -> bool:
 
 
 class _Text:
-    """The values and aliases of a statement under construction."""
+    """The values and aliases of a statement under construction.
 
-    def __init__(self) -> None:
+    Args:
+        exact: It becomes JSON text that nobody reads before the client, so a numeric may be a number in it.
+    """
+
+    def __init__(self, exact: bool = False) -> None:
+        self.exact = exact
         self.binders: list[tuple[int, Encode]] = []
         self._constants: dict[str, str] = {}
         self._aliases = 0
@@ -178,11 +186,17 @@ def _type(type_: Type) -> str:
     return base + "[]" * type_.array
 
 
-def compile_plan(plan: Plan) -> Compiled:
-    """The statement for *plan*."""
+def compile_plan(plan: Plan, form: Form | None = None) -> Compiled:
+    """The statement for *plan*.
+
+    Args:
+        form: What the wire wants its answer to be.
+    """
     text = _Text()
     match plan:
         case SelectPlan():
+            if form is not None and form.body != "rows":
+                return _page(plan, form, _Text(exact=True))
             return _select(plan, text)
         case InsertPlan():
             return _insert(plan, text)
@@ -232,13 +246,44 @@ def _select(plan: SelectPlan, text: _Text) -> Compiled:
     )  # fmt: skip
 
 
+def _page(plan: SelectPlan, form: Form, text: _Text) -> Compiled:
+    """A select whose rows come as one JSON text, which is what goes to the client."""
+    alias, source, before = text.alias(), f"{plan.table.quoted} as t1", ""
+    if plan.call is not None:
+        source = _called(plan.call, alias, text)
+        if plan.count:  # counted and read, but called once
+            before, source = f"with called as materialized (select * from {source}) ", f"called as {alias}"
+    where = _where(plan.where, alias, text)
+    total = f', (select count(*) from {source}{where}) as "total"' if plan.count else ""
+    if plan.head:
+        return Compiled(f"{before}select '' as body, 0::int8 as rows{total}", text.binders, reads=True, page=True)
+    columns, joins = _columns(plan.outputs, plan.embeds, alias, text, inside=True)
+    group = _group(plan, alias, text)
+    inner = f"select {', '.join(columns)} from {source}{joins}{where}{group}"
+    inner += _order(plan.order, alias, text) + _window(plan, text, None)
+    body = 'json_agg(w."value")' if plan.call is not None and plan.call.scalar else "json_agg(w)"
+    body = f"json_strip_nulls({body})" if form.strip else body
+    body = f"{body} -> 0" if form.body == "object" else f"coalesce({body}, '[]')"
+    statement = f"{before}select ({body})::text as body, count(*) as rows{total} from ({inner}) as w"
+    if plan.explain:
+        return Compiled(f"explain ({', '.join(plan.explain)}) {statement}", text.binders, reads=True)
+    return Compiled(statement, text.binders, reads=True, page=True)
+
+
 def _called(call: CallPlan, alias: str, text: _Text) -> str:
     """The function as a table, its arguments by name."""
     arguments = ", ".join(
-        f"{'variadic ' if argument.variadic else ''}{quote(argument.name)} => {text.value(slot, argument.type)}"
+        f"{'variadic ' if argument.variadic else ''}{f'{quote(argument.name)} => ' if argument.name else ''}"
+        f"{_argument(slot, argument.type, text)}"
         for slot, argument in enumerate(call.arguments)
     )
     return f"{call.function.quoted}({arguments}) as {alias}" + ('("value")' if call.scalar else "")
+
+
+def _argument(slot: int, type_: Type, text: _Text) -> str:
+    if type_.read == "json" and not type_.array:  # a row
+        return f"json_populate_record(null::{_type(type_)}, ({text.bind(slot, writer(Type('json')))}::text)::json)"
+    return text.value(slot, type_)
 
 
 def _window(plan: SelectPlan, text: _Text, most: int | None) -> str:
@@ -280,7 +325,7 @@ def _conflict(plan: InsertPlan) -> str:
     if plan.conflict is None:
         return ""
     keys = ", ".join(column.quoted for column in plan.conflict)
-    sets = ", ".join(f"{column.quoted} = excluded.{column.quoted}" for column in plan.columns)
+    sets = ", ".join(f"{column.quoted} = excluded.{column.quoted}" for column in plan.updates)
     return f" on conflict ({keys}) do " + ("nothing" if plan.ignore else f"update set {sets}")
 
 
@@ -345,7 +390,7 @@ def _joined(embed: EmbedPlan, alias: str, outer: str, text: _Text) -> tuple[str,
 def _output(output: Output, alias: str, text: _Text, inside: bool) -> str:
     value = _expression(output, alias, text)
     type_ = output.type
-    if type_.read == "text" or (inside and type_.name == "numeric"):
+    if type_.read == "text" or (inside and type_.name == "numeric" and not text.exact):
         value = f"({value})::text" + "[]" * type_.array
     elif type_.read == "json" and not inside:
         value = f"to_jsonb({value})"

@@ -128,7 +128,7 @@ def _insert(plan: InsertPlan) -> Compiled:
         if not plan.columns:
             raise error("PGRST102", "an upsert needs at least one column")
         keys = ", ".join(column.quoted for column in plan.conflict)
-        sets = ", ".join(f"{column.quoted} = excluded.{column.quoted}" for column in plan.columns)
+        sets = ", ".join(f"{column.quoted} = excluded.{column.quoted}" for column in plan.updates)
         text += f" on conflict ({keys}) do " + ("nothing" if plan.ignore else f"update set {sets}")
     return _mutation(text, binders, plan)
 
