@@ -21,7 +21,7 @@ from turnout.config import ServerConfig
 from turnout.http.request import Request
 from turnout.http.response import Response
 from turnout.project import load_project
-from turnout.server.protocol import Serving
+from turnout.server.serving import Serving
 
 from .environments import HERE
 from .peers.python.raw import Connection as RawConnection

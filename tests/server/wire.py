@@ -21,7 +21,7 @@ from turnout.http.guard import AllowedHosts
 from turnout.http.request import Request
 from turnout.http.response import Response, to_response
 from turnout.routing.pattern import Pattern
-from turnout.server.protocol import Serving
+from turnout.server.serving import Serving
 
 GIVE_UP_S = 3.0
 HOST = b"Host: localhost\r\n"

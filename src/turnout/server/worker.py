@@ -29,7 +29,8 @@ from ..errors import ConfigError
 from ..http.fetch import Fetch
 from ..http.request import Request
 from ..log import access
-from .protocol import Connection, Serving
+from .protocol import Connection
+from .serving import Serving
 
 log = logging.getLogger("turnout.server")
 

@@ -1,0 +1,106 @@
+"""What all connections of one worker share: the app, the clock, and what is ready to be sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import copy_context
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+from ..config import ServerConfig
+from ..http import guard, problem
+from ..http.fetch import Fetch
+from ..http.request import Request
+from ..http.response import Response
+from .pressure import BUDGET_S, Pressure
+
+if TYPE_CHECKING:
+    from .protocol import Connection
+
+TICK_S = 1.0  # between two looks at the clock: a state may be this much younger than it seems
+STATUS_LINES = {status: f"HTTP/1.1 {status} {problem.title(status)}\r\n".encode() for status in range(200, 600)}
+BODYLESS = frozenset({204, 304})
+
+Access = Callable[[Request, int, float], None]
+
+
+class Serving:
+    """What all connections of one worker share.
+
+    Args:
+        fetch: What answers.
+        settings: Limits and deadlines.
+        loop: The worker's event loop.
+        access: Called with request, status and seconds when a response has been sent, if given.
+    """
+
+    def __init__(
+        self, fetch: Fetch, settings: ServerConfig, loop: asyncio.AbstractEventLoop, access: Access | None = None
+    ) -> None:
+        self.app, self.settings, self.loop, self.access = fetch, settings, loop, access
+        self.connections: set[Connection] = set()
+        self.arriving = 0  # accepted, and not among them yet
+        self.draining = False
+        self.refused = 0  # requests that never reached the app
+        self.pressure = Pressure(loop)
+        self.now = loop.time()  # as of the last tick: no deadline here needs better than a second
+        self.passed_s = 0.0  # between the last two ticks
+        self.hosts: dict[bytes, str] = {}  # Host values seen to be well formed
+        self.context = copy_context()
+        self.date = b""
+        self.heads: dict[tuple[int, str | None], bytes] = {}  # of plain answers, up to the length; by the second
+        self.targets: dict[bytes, str] = {}  # targets seen to be well formed; static paths come again and again
+        self.tick()
+
+    def connection(self) -> Connection:
+        """A protocol for ``loop.create_server``."""
+        from .protocol import Connection
+
+        return Connection(self)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests whose answer is not complete; counted when asked, as a request has better to do."""
+        return sum(connection.answering for connection in self.connections)
+
+    def drain(self) -> None:
+        """Every connection ends with the answer that is being made, or the next one."""
+        self.draining = True
+        self.heads.clear()
+
+    def tick(self) -> None:
+        """Once a second: the Date field, and every deadline."""
+        before, self.now = self.now, self.loop.time()
+        self.passed_s = self.now - before
+        if self.passed_s > TICK_S + BUDGET_S / 4:
+            self.pressure.suspect()
+        date = b"date: " + formatdate(usegmt=True).encode() + b"\r\n"
+        if date != self.date:
+            self.date = date
+            self.heads.clear()
+        for connection in tuple(self.connections):
+            connection.tick(self.now)
+
+    def plain_head(self, response: Response) -> bytes:
+        """The head of a response that has no fields of its own, up to the value of Content-Length.
+
+        Nothing where more or less than that belongs to it: a status without a body, a draining server.
+        """
+        if response.status in BODYLESS or self.draining:
+            return b""
+        head = STATUS_LINES[response.status] + guard.head_bytes(response) + self.date + b"content-length: "
+        if len(self.heads) < 100:
+            self.heads[response.status, response._type] = head
+        return head
+
+    def close_idle(self) -> None:
+        """Close connections between requests."""
+        for connection in tuple(self.connections):
+            if connection.idle:
+                connection.close()
+
+    def cancel_all(self) -> None:
+        """Cancel every handler and drop every connection."""
+        for connection in tuple(self.connections):
+            connection.abort()
