@@ -81,6 +81,20 @@ class Templates:
         except TemplateError as exc:
             raise self._error(exc, name) from exc
 
+    def check(self) -> list[ConfigError]:
+        """What is wrong with the syntax of any template of the folder; none is rendered."""
+        import jinja2
+
+        found = []
+        for name in self.environment.list_templates() if self.folder.is_dir() else ():
+            try:
+                self.environment.get_template(name)
+            except UnicodeDecodeError:
+                pass  # a picture, perhaps; whoever renders it will hear
+            except jinja2.TemplateError as exc:
+                found.append(self._error(exc, name))
+        return found
+
     def _is_name(self, name: str) -> bool:
         parts = name.split("/")
         return bool(name) and "\\" not in name and "\0" not in name and not {"", ".", ".."} & set(parts)

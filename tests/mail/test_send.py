@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,3 +117,51 @@ async def test_outside_a_project_there_is_no_mail(monkeypatch: pytest.MonkeyPatc
 
     with pytest.raises(ConfigError, match="not configured"):
         await send_email(to="ada@example.com", subject="x", text="hello")
+
+
+def test_a_sender_that_is_no_address_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"sender of \[tool.turnout.mail\]"):
+        configure(tmp_path, "production", sender="The Blog")
+
+
+def check(root: Path) -> str:
+    inherited = {name: value for name, value in os.environ.items() if name not in ("SMTP_URL", "RESEND_API_KEY")}
+    done = subprocess.run(
+        [sys.executable, "-m", "turnout", "check"], cwd=root, env=inherited, capture_output=True, text=True
+    )
+    return done.stdout + done.stderr
+
+
+def test_check_says_that_production_could_not_send(tmp_path: Path) -> None:
+    route = tmp_path / "app/api/hello/route.py"
+    route.parent.mkdir(parents=True)
+    route.write_text("from turnout import send_email\n\n\nasync def GET():\n    await send_email(to='a@b.co')\n")
+    settings = '[tool.turnout]\nallowed_hosts = ["localhost"]\n'
+    (tmp_path / "pyproject.toml").write_text(settings)
+
+    said = check(tmp_path)
+    assert "no mail transport is configured" in said and "no sender is set" in said
+
+    (tmp_path / "pyproject.toml").write_text(f'{settings}[tool.turnout.mail]\ntransport = "smtp"\nsender = "a@b.co"\n')
+    assert "no problems" in check(tmp_path)
+
+
+def test_check_finds_a_template_that_does_not_compile(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "templates/mail").mkdir(parents=True)
+    (tmp_path / "templates/mail/welcome.txt").write_text("Hi\n{% if %}\n")
+    (tmp_path / "templates/logo.png").write_bytes(b"\x89PNG\xff")
+
+    assert "templates/mail/welcome.txt:2" in check(tmp_path)
+
+
+async def test_production_says_that_mail_was_sent_and_nothing_of_it(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    configure(project, "production", sender="a@example.com", transport="outbox")
+    with caplog.at_level("DEBUG"):
+        await send_email(to="ada@example.com", subject="Code 123456", html="<a href='https://x.co/t=abc'>link</a>")
+
+    (record,) = [each for each in caplog.records if each.name.startswith("turnout")]
+    assert (record.getMessage(), record.transport, record.recipients) == ("mail sent", "outbox", 1)  # type: ignore[attr-defined]
+    assert "123456" not in caplog.text and "ada@" not in caplog.text and "abc" not in caplog.text

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     root = project_root(args.folder)
     found = _Found(root)
     routes = found.everything()
-    remarks = [] if found.errors else [*_remarks(root), *_about_policies(root)]
+    remarks = [] if found.errors else [*_remarks(root), *_about_policies(root), *_about_mail(root)]
     if args.json:
         problems = [as_data(each) for each in found.errors + remarks]
         print(json.dumps({"ok": not problems, "routes": routes, "problems": problems}))
@@ -86,9 +86,17 @@ class _Found:
             self.tried(lambda file=file: load_middleware(file, root))  # type: ignore[misc]
         for file in sorted({file for route in routes for file in route.errors}):
             self.tried(lambda file=file: load_error(file, root))  # type: ignore[misc]
+        if (root / "templates").is_dir():
+            self.templates()
         if not self.errors:
             self.tried(lambda: load(root, "development"))
         return len(routes)
+
+    def templates(self) -> None:
+        """Compile every template."""
+        from ..templates import Templates
+
+        self.errors.extend(self.tried(Templates(self.root / "templates").check) or ())
 
     def route(self, route: RouteFile) -> None:
         """Load one route file and read the signature of each of its handlers."""
@@ -133,6 +141,26 @@ def _about_policies(root: Path) -> list[ConfigError]:
 
     file = root / "lib" / "policies.py"
     return [ConfigError(each, file=file, cure=_POLICY) for each in asyncio.run(ask())]
+
+
+def _about_mail(root: Path) -> list[ConfigError]:
+    """What production lacks to send the mail that the project's files speak of."""
+    if not _sends_mail(root):
+        return []
+    from ..mail.send import NO_SENDER, NO_TRANSPORT
+
+    mail = load_config(root, "production", env).mail
+    found = []
+    if mail.transport is None and not any(map(env.get, ("MAIL_TRANSPORT", "SMTP_URL", "RESEND_API_KEY"))):
+        found.append(("no mail transport is configured, and production sends real mail", NO_TRANSPORT))
+    if mail.sender is None:
+        found.append(("no sender is set for mail", NO_SENDER))
+    return [ConfigError(what, file=root / "pyproject.toml", cure=cure) for what, cure in found]
+
+
+def _sends_mail(root: Path) -> bool:
+    files = [file for folder in ("app", "lib") for file in (root / folder).rglob("*.py")]
+    return any("send_email(" in file.read_text(errors="replace") for file in files)
 
 
 _POLICY = "mend the policy or the table; on PostgreSQL turnout db policies prints what a migration needs"

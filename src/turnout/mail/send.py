@@ -110,7 +110,7 @@ class Mailer:
             raise ConfigError(
                 "no sender is set for mail",
                 file="pyproject.toml",
-                cure='add sender = "Name <name@example.com>" under [tool.turnout.mail]',
+                cure=NO_SENDER,
             )
         return parse_address(DEVELOPMENT_SENDER)
 
@@ -155,6 +155,7 @@ def chosen_transport(config: MailConfig, mode: Mode, values: Mapping[str, str]) 
     )
 
 
+NO_SENDER = 'add sender = "Name <name@example.com>" under [tool.turnout.mail]'
 NO_TRANSPORT = (
     'add transport = "smtp" (or "resend", "ses") under [tool.turnout.mail], '
     "and set SMTP_URL (RESEND_API_KEY, AWS_ACCESS_KEY_ID ...) where the server is started"
@@ -168,6 +169,11 @@ def configure(
 ) -> None:
     """Say how mail is sent from now on; see :class:`Mailer`. Empties the outbox of tests."""
     global _mailer
+    if config.sender is not None:
+        try:
+            parse_address(config.sender)
+        except ValueError as exc:
+            raise ConfigError(f"sender of [tool.turnout.mail]: {exc}", file="pyproject.toml", cure=NO_SENDER) from None
     _mailer = Mailer(config, mode=mode, values=values, data=data, origin=origin)
     outbox.clear()
 
