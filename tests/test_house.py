@@ -18,7 +18,7 @@ VALUES = {"errors", "env", "log", "http", "config"}
 GROUND = {"context", "middleware", "admission", "threads", "routing", "db"}
 DOORS = {"server", "adapters"}
 STORES = {"store"}
-FEATURES = {*STORES, "ratelimit", "mail", "templates", "webhooks", "auth"}
+FEATURES = {*STORES, "ratelimit", "idempotency", "mail", "templates", "webhooks", "auth"}
 BELOW_FEATURES = {"errors", "env", "log", "http", "config", "context", "db", *STORES}
 # Each layer, and the layers it may import. Relative imports only; names under TYPE_CHECKING count too.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "db": {"errors", "env", "log", "http"},
     "store": {"errors", "env", "log", "http", "config", "db"},
     "ratelimit": BELOW_FEATURES,
+    "idempotency": BELOW_FEATURES,
     "templates": BELOW_FEATURES,
     "mail": BELOW_FEATURES | {"templates"},
     "webhooks": BELOW_FEATURES,

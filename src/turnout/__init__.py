@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from .db import db
     from .http.form import FormData, UploadFile
     from .mail import send_email
+    from .idempotency import idempotent
     from .project import load_project
     from .ratelimit import rate_limit
     from .templates import render
@@ -62,6 +63,7 @@ _LAZY = {
     "FormData": ".http.form",
     "UploadFile": ".http.form",
     "db": ".db",
+    "idempotent": ".idempotency",
     "load_project": ".project",
     "rate_limit": ".ratelimit",
     "render": ".templates",
@@ -107,6 +109,7 @@ __all__ = [
     "db",
     "env",
     "headers",
+    "idempotent",
     "load_project",
     "rate_limit",
     "redirect",
