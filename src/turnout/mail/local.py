@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import secrets
 import time
 from pathlib import Path
 
@@ -56,7 +55,7 @@ class FileOutbox:
     def _write(self, data: bytes) -> str:
         # Only their owner may read them: they hold links that sign people in.
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        name = f"{time.time_ns()}-{secrets.token_hex(4)}"
+        name = f"{time.time_ns()}-{os.urandom(4).hex()}"
         file, unfinished = self.folder / f"{name}.eml", self.folder / f"{name}.tmp"
         with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
             out.write(data)

@@ -9,12 +9,14 @@ some versions of Python with the line breaks that were encoded in it. The parts 
 from __future__ import annotations
 
 import base64
+import os
 import re
-import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -36,8 +38,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ .,:;@()<>\[\]\"\\-]*")
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9][\w!#$&^.+-]*/[A-Za-z0-9][\w!#$&^.+-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """An address and the name shown beside it; made by :func:`parse_address`, which checks both.
 
     Attributes:
@@ -49,7 +50,7 @@ class Address:
     name: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "email", _checked_email(self.email))
+        force_setattr(self, "email", _checked_email(self.email))
         _check_line(self.name, "a name", MAX_NAME)
 
     def __str__(self) -> str:
@@ -65,8 +66,7 @@ class Address:
         return self.email.rpartition("@")[2]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Attachment:
+class Attachment(Struct, frozen=True):
     """A file that goes with a message.
 
     Args:
@@ -96,14 +96,13 @@ class Attachment:
             kind = "application/octet-stream"
         if not _MEDIA_TYPE.fullmatch(kind):
             raise ValueError(f"{kind!r} is no media type such as application/pdf")
-        object.__setattr__(self, "media_type", kind)
+        force_setattr(self, "media_type", kind)
 
     def __repr__(self) -> str:
         return f"<Attachment {self.filename!r} {len(self.content)} bytes>"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Message:
+class Message(Struct, frozen=True):
     """A message to be sent.
 
     Attributes:
@@ -141,7 +140,7 @@ class Message:
             if found := re.search("[\x00\ud800-\udfff]", part):
                 raise ValueError(f"the text of a message holds {found[0]!r}, which is no character of a text")
         if not self.id:
-            object.__setattr__(self, "id", self._new_id())
+            force_setattr(self, "id", self._new_id())
 
     def __repr__(self) -> str:
         # Without its parts: they hold links that sign people in, and a repr ends up in logs.
@@ -151,7 +150,7 @@ class Message:
         import hashlib
 
         if self.idempotency_key is None:
-            return f"<{secrets.token_hex(16)}@{self.sender.domain}>"
+            return f"<{os.urandom(16).hex()}@{self.sender.domain}>"
         # The same key gives the same id, by which mailboxes know a copy should one be sent after all.
         key = hashlib.sha256(f"{self.sender.email}\0{self.idempotency_key}".encode()).hexdigest()[:32]
         return f"<{key}@{self.sender.domain}>"
