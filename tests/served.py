@@ -90,6 +90,7 @@ def served(
     database: str | None = None,
     port: int = 0,
     environment: dict[str, str] | None = None,
+    script: Path | None = None,
 ) -> Iterator[Served]:
     """The project that *files* make in *root*, served by ``turnout dev`` until the end.
 
@@ -99,6 +100,7 @@ def served(
         settings: The whole ``pyproject.toml`` instead.
         database: DATABASE_URL; a file in the project if None.
         environment: More of it for the server.
+        script: What serves, in the place of ``turnout dev``.
     """
     port = port or _free_port()
     text = SETTINGS.format(auth=auth, port=port) if settings is None else settings
@@ -107,9 +109,10 @@ def served(
     values |= environment or {}
     if database is not None:
         values["DATABASE_URL"] = database
+    command = ["-m", "turnout", "dev"] if script is None else [str(script)]
     with (root / "stderr").open("w") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "turnout", "dev", str(root), "--port", str(port), "--host", "127.0.0.1"],
+            [sys.executable, *command, str(root), "--port", str(port), "--host", "127.0.0.1"],
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,

@@ -80,6 +80,7 @@ class AuthConfig(Struct, frozen=True):
     browser_client: bool = False  # a client in the browser reads the session cookies too
     secure_email_change: bool = True
     secure_password_change: bool = False
+    manual_linking: bool = False
     password_min_length: int = 8
     bcrypt_cost: int = 10
     access_token_s: int = 3600

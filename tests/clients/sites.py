@@ -26,10 +26,11 @@ anonymous_per_hour = 100000
 
 
 def site(root: Path, *, confirms: bool, database: str | None) -> AbstractContextManager[Served]:
-    """A site for clients; with *confirms* nobody has to open a mail before signing in."""
+    """A site for clients; with *confirms* nobody has to open a mail before signing in, and identities may be linked."""
+    yes = str(confirms).lower()
     return served(
         root,
-        auth=f"auto_confirm = {str(confirms).lower()}\n{_MANY}",
+        auth=f"auto_confirm = {yes}\nmanual_linking = {yes}\n{_MANY}",
         database=database,
         environment={"AUTH_GOOGLE_SECRET": "google-secret"},
     )

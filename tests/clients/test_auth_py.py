@@ -670,6 +670,25 @@ def test_an_unknown_provider_is_refused(open_site: Served, auth: Any) -> None:
     assert response.json()["error_code"] in ("validation_failed", "provider_disabled")
 
 
+def test_an_identity_is_linked_by_way_of_the_provider(auth: Any) -> None:
+    signed_up(auth)
+    url = auth.link_identity({"provider": "google"}).url
+    assert urlsplit(url).hostname == "accounts.google.com"
+
+
+def test_the_last_identity_stays(auth: Any) -> None:
+    signed_up(auth)
+    (identity,) = auth.get_user_identities().identities
+    refused(lambda: auth.unlink_identity(identity), "single_identity_not_deletable", 422)
+
+
+def test_identities_are_linked_only_where_that_is_allowed(mail_auth: Any, mail_admin: Any) -> None:
+    email = someone()
+    mail_admin.create_user({"email": email, "password": PASSWORD, "email_confirm": True})
+    mail_auth.sign_in_with_password({"email": email, "password": PASSWORD})
+    refused(lambda: mail_auth.link_identity({"provider": "google"}), "manual_linking_disabled", 404)
+
+
 # -- second factors
 
 

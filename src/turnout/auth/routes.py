@@ -154,7 +154,7 @@ async def token(call: Call) -> Response:
             code, verifier = call.needed("auth_code", message), call.needed("code_verifier", message)
             return await _signed_in(call, await call.service.exchange_code(code, verifier, call.context))
         case "id_token":
-            raise AuthError("provider_disabled", "Signing in with an ID token is not offered here")
+            raise AuthError("provider_disabled", "Signing in with an ID token is not enabled")
         case "web3":
             raise AuthError("web3_provider_disabled")
         case _:
@@ -257,14 +257,27 @@ async def callback(call: Call) -> Response:
 
 async def link_identity(call: Call) -> Response:
     """The way to a provider whose identity the signed-in user wants to add."""
-    url = await call.service.link_identity_url(call.token, **_wanted(call))
+    access_token = _linking(call)
+    url = await call.service.link_identity_url(access_token, **_wanted(call))
     return answer({"url": url}) if call.query("skip_http_redirect") == "true" else _onward(url, 302)
 
 
 async def unlink_identity(call: Call) -> Response:
     """Take an identity away; the last one stays."""
-    await call.service.unlink_identity(call.token, call.holes[0])
+    await call.service.unlink_identity(_linking(call), call.holes[0])
     return answer({})
+
+
+def _linking(call: Call) -> str:
+    """The token of a user who may change the ways of signing in.
+
+    Raises:
+        AuthError: ``manual_linking_disabled``.
+    """
+    access_token = call.token
+    if not call.service.settings.manual_linking:
+        raise AuthError("manual_linking_disabled")
+    return access_token
 
 
 def _wanted(call: Call) -> dict[str, Any]:

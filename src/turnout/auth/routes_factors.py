@@ -10,14 +10,16 @@ from .routes_admin import user_id
 
 async def enroll(call: Call) -> Response:
     """A new factor with its secret, which is shown this once."""
-    kind = call.text("factor_type")
+    access_token, kind = call.token, call.text("factor_type")
     if kind == "phone":
         raise AuthError("mfa_phone_enroll_not_enabled")
     if kind == "webauthn":
         raise AuthError("mfa_webauthn_enroll_not_enabled")
     if kind != "totp":
         raise AuthError("validation_failed", "factor_type needs to be totp")
-    factor = await call.service.factors.enroll(call.token, name=call.text("friendly_name"), issuer=call.text("issuer"))
+    factor = await call.service.factors.enroll(
+        access_token, name=call.text("friendly_name"), issuer=call.text("issuer")
+    )
     return answer(factor)
 
 
@@ -28,8 +30,9 @@ async def challenge(call: Call) -> Response:
 
 async def verify(call: Call) -> Response:
     """A session of the higher level for the right code."""
+    access_token = call.token
     challenge_id, code = call.needed("challenge_id", "challenge_id required"), call.needed("code", "code required")
-    return answer(await call.service.factors.verify(call.token, call.holes[0], challenge_id, code, call.context))
+    return answer(await call.service.factors.verify(access_token, call.holes[0], challenge_id, code, call.context))
 
 
 async def unenroll(call: Call) -> Response:

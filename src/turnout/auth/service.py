@@ -371,7 +371,7 @@ class AuthService(AdminCalls, OAuthCalls):
         checked = await self.sessions.check(access_token)
         email = checked.user.email
         if not email:
-            raise invalid("Reauthentication requires the user to have an email")
+            raise invalid("Reauthentication requires the user to have an email or a phone number")
         await self.limits.code(context)
         await self.limits.mail(email)
         async with self.store.transaction() as tx:
