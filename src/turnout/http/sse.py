@@ -25,23 +25,28 @@ def encode_event(item: Any) -> bytes:
     Raises:
         TypeError: an unknown key, or a line end in ``event`` or ``id``.
     """
-    fields = item if isinstance(item, dict) and "data" in item else {"data": item}
-    unknown = fields.keys() - {"data", "event", "id", "retry"}
+    if not isinstance(item, dict) or "data" not in item:
+        return _encode_data(item)
+    unknown = item.keys() - {"data", "event", "id", "retry"}
     if unknown:
         raise TypeError(f"an event has data, event, id and retry, not {', '.join(sorted(unknown))}")
     lines = []
     for name in ("event", "id", "retry"):
-        value = fields.get(name)
+        value = item.get(name)
         if value is None:
             continue
         text = str(value)
         if re.search(r"[\r\n\x00]", text):
             raise TypeError(f"the {name} of an event cannot hold a line end")
-        lines.append(f"{name}: {text}")
-    data = fields["data"]
-    text = data if isinstance(data, str) else jsontext.dumps(data).decode()
-    lines.extend(f"data: {line}" for line in _line_ends.split(text))
-    return ("\n".join(lines) + "\n\n").encode()
+        lines.append(f"{name}: {text}\n")
+    return "".join(lines).encode() + _encode_data(item["data"])
+
+
+def _encode_data(data: Any) -> bytes:
+    if not isinstance(data, str):
+        return b"data: %b\n\n" % jsontext.dumps(data)  # JSON holds no line end
+    lines = [f"data: {line}\n" for line in _line_ends.split(data)]
+    return "".join([*lines, "\n"]).encode()
 
 
 async def encode_events(events: AsyncIterable[Any]) -> AsyncIterator[bytes]:
