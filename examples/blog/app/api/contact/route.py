@@ -19,11 +19,9 @@ class Contact(Struct):
 
 async def POST(request: Request) -> Response:
     # request.ip, not the X-Forwarded-For field: anybody can write that one.
-    limit = await rate_limit(request.ip)
-    if not limit.success:
-        return Response.json(
-            {"error": "Too many requests"}, status=429, headers={"Retry-After": str(limit.retry_after_s)}
-        )
+    result = await rate_limit(request.ip)
+    if not result.success:
+        return Response.json({"error": "Too many requests"}, status=429, headers=result.headers())
 
     # Read here and not by a `body:` parameter, so that a client over its limit is not listened to.
     body = await request.json(Contact)
