@@ -90,7 +90,11 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
                 cure="give the folder another name",
             )
     app = App(
-        [*(_load_route(file, root, threads) for file in manifest.routes), *_plug_wire(config, manifest)],
+        [
+            *(_load_route(file, root, threads) for file in manifest.routes),
+            *_plug_wire(config, manifest),
+            *_plug_pages(config, manifest),
+        ],
         allowed_hosts=AllowedHosts(config.allowed_hosts),
         trust=Trust.of(config.trusted_proxies, config.origin),
         limits=config.limits,
@@ -234,6 +238,19 @@ def _plug_wire(config: Config, manifest: Manifest) -> list[Route]:
             cure="give the folder another name, or set supabase = false under [tool.turnout]",
         )
     return [Route(Pattern.parse(pattern), Path(wire.__file__), methods) for pattern, methods in served.items()]
+
+
+def _plug_pages(config: Config, manifest: Manifest) -> list[Route]:
+    """The pages to sign in, but those that the project has its own of, and what their mails lead to."""
+    from .auth import pages
+
+    own = {file.pattern.text for file in manifest.routes}
+    served = {**pages.endpoints(config), **pages.links(config, env)}
+    return [
+        Route(Pattern.parse(pattern), Path(pages.__file__), methods)
+        for pattern, methods in served.items()
+        if pattern not in own
+    ]
 
 
 def _plug_db(app: App, config: Config) -> None:

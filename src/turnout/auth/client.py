@@ -36,6 +36,7 @@ from .query import Builder, Data, Table
 
 if TYPE_CHECKING:
     from .service import AuthService
+    from .service import Scope as SignOutScope
 
 _RECOVERY = "/PASSWORD_RECOVERY"  # what clients write behind a verifier, to know the flow again
 
@@ -450,7 +451,7 @@ class Auth:
     async def resend(self, credentials: Mapping[str, Any]) -> OtpResponse:
         """Mail once more what ``{"type": "signup", "email": …}`` says."""
         await self._service.resend(
-            credentials.get("type"),
+            str(credentials.get("type")),
             _email(credentials),
             redirect_to=_options(credentials).get("email_redirect_to"),
             context=self._context,
@@ -603,7 +604,7 @@ class Admin:
         )
         return GeneratedLink(link, user)
 
-    async def sign_out(self, jwt: str, scope: str = "global") -> None:
+    async def sign_out(self, jwt: str, scope: SignOutScope = "global") -> None:
         """End the sessions of the user whose access token *jwt* is."""
         await self._service.sign_out(jwt, scope)
 

@@ -329,14 +329,16 @@ def _answering(exc: Any) -> Exception:
     return answer
 
 
-@cache
-def _kind_of_both(official: type[Exception], ours: type[HTTPError]) -> type[Exception]:
-    # ``message`` is set on the object by the one and computed by the other.
-    return type(official.__name__, (official, ours), {"message": "", "reasons": ()})
+_both_kinds: dict[tuple[Any, Any], type[Exception]] = {}
 
 
 def _both(official: type[Exception], ours: type[HTTPError]) -> Exception:
-    kind = _kind_of_both(official, ours)
+    """An error that is caught as either, not yet filled in."""
+    kind = _both_kinds.get((official, ours))
+    if kind is None:
+        # ``message`` is set on the object by the one and computed by the other.
+        kind = type(official.__name__, (official, ours), {"message": "", "reasons": ()})
+        _both_kinds[official, ours] = kind
     return kind.__new__(kind)
 
 
