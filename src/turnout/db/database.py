@@ -271,13 +271,17 @@ class Scoped(_Queries):
         """For Query: the answer of everything else."""
         return await self._database.later(shape, values, self.scope)
 
+    def transaction(self, *, isolation: Isolation | None = None, readonly: bool = False) -> Transaction:
+        """:meth:`Database.transaction` under the user's role and claims; every query in it meets the policies."""
+        return Transaction(self._database, isolation=isolation, readonly=readonly, scope=self.scope)
+
 
 class Transaction(_Queries):
     """A transaction, or a savepoint within one; made by ``transaction()`` and used with ``async with``."""
 
     __slots__ = (
         "_before", "_database", "_depth", "_engine", "_failed", "_isolation", "_open", "_parent", "_readonly",
-        "server_owned",
+        "_scope", "server_owned",
     )  # fmt: skip
 
     def __init__(
@@ -287,8 +291,10 @@ class Transaction(_Queries):
         *,
         isolation: Isolation | None = None,
         readonly: bool = False,
+        scope: Scope | None = None,
     ) -> None:
         self._database, self._parent, self._isolation, self._readonly = database, parent, isolation, readonly
+        self._scope = scope
         self._depth: int = 0 if parent is None else parent._depth + 1
         self._engine: SqliteEngine | PostgresEngine | None = None
         self._failed = self._open = False
@@ -304,6 +310,16 @@ class Transaction(_Queries):
     def _root(self) -> Transaction:
         return self if self._parent is None else self._parent._root
 
+    @property
+    def database(self) -> Database:
+        """Whose transaction it is."""
+        return self._database
+
+    @property
+    def scope(self) -> Scope | None:
+        """On whose behalf it runs, if not the program's own."""
+        return self._scope
+
     def holds(self, engine: SqliteEngine | PostgresEngine) -> bool:
         """Whether this transaction is open on *engine*."""
         return self._open and self._engine is engine
@@ -314,7 +330,7 @@ class Transaction(_Queries):
         engine = self._database.engine
         if self._parent is None:
             self._database._refuse_inside(engine)
-            await engine.begin(self, self._isolation, self._readonly)
+            await engine.begin(self, self._isolation, self._readonly, self._scope)
         else:
             self._parent._usable()
             await engine.execute(self._root, savepoint(self._depth))
@@ -363,14 +379,19 @@ class Transaction(_Queries):
         """For Query: run on the transaction's connection. An error aborts it, as in PostgreSQL."""
         engine = self._usable()
         try:
-            return await engine.later(shape, values, self._root)
+            return await engine.later(shape, values, self._root, self._scope)
         except DbError:
             self._failed = True
             raise
 
     def transaction(self) -> Transaction:
         """A savepoint: what fails inside it is undone alone."""
-        return Transaction(self._database, self)
+        return Transaction(self._database, self, scope=self._scope)
+
+
+def current_transaction() -> Transaction | None:
+    """The transaction that the running task has open, or None."""
+    return _held.get()
 
 
 db = Database()

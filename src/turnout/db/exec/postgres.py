@@ -16,15 +16,15 @@ import socket
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from ...errors import ConfigError, DbError
-from ..build import PENDING, Row, Rows, Shape, to_ast, to_insert
-from ..errors import error, from_postgres
+from ..build import PENDING, Page, Row, Rows, Shape, form_of, to_ast, to_insert
+from ..errors import error, from_postgres, not_one
 from ..introspect import load_postgres
 from ..plan import plan
 from ..policy import refuse_beside
@@ -32,11 +32,14 @@ from ..schema import Schema, Type, quote
 from ..scope import Scope
 from ..sql.pgvalues import use_json_types
 from ..sql.postgres import COMMIT, COUNT, ISOLATION, MAX_ROWS, ROLLBACK, Compiled, Raw, begin, compile_plan
-from ..sql.roles import SCOPE, scope_values
+from ..sql.roles import SCOPED_S, enter
 from .notices import listen
 
 POOL_MIN, POOL_MAX = 1, 10
 ACQUIRE_S, STATEMENT_S, RELOAD_S = 5.0, 30.0, 5.0
+# The server ends a statement by itself; what has not been heard GRACE_S later never will be. A
+# connection whose query was broken off has END_S to become usable again, and is closed after that.
+GRACE_S, END_S = 2.0, 1.0
 _CACHE, _PREPARED = 1_000, 500
 _STALE = ("42P01", "42703", "42883", "0A000", "PGRST200", "PGRST202", "PGRST204", "PGRST205")
 _COUNTED = re.compile(r"(\d+)\Z")
@@ -82,6 +85,7 @@ class _Held:
 
     connection: Any
     pool: Any
+    scope: Scope | None = None
     altered: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -143,7 +147,7 @@ class PostgresEngine:
             init=_prepare,
             reset=_no_reset,
             timeout=ACQUIRE_S,
-            command_timeout=STATEMENT_S if self.address.pooled else STATEMENT_S + 5,
+            command_timeout=STATEMENT_S + (0 if self.address.pooled else GRACE_S),
             statement_cache_size=0 if self.address.pooled else _PREPARED,
             max_cached_statement_lifetime=0,
             server_settings=settings,
@@ -219,6 +223,12 @@ class PostgresEngine:
 
     # --- schema and statements ---
 
+    async def known(self) -> Schema:
+        """The schema, read if it has not been yet."""
+        if self._schema is None or self._stale:
+            await self.refresh()
+        return self.schema
+
     async def refresh(self) -> bool:
         """Read the schema again; True if it has changed."""
         return bool(await self._with_connection(self._load))
@@ -289,12 +299,7 @@ class PostgresEngine:
     ) -> Any:
         """The answer; *owner* is the transaction it belongs to, *scope* on whose behalf it is asked."""
         if owner is not None:
-            held = self._held[owner]
-            async with held.lock:
-                try:
-                    return await self._mapped(self._run(shape, values, held.connection, True))
-                finally:
-                    held.altered |= self._stale
+            return await self._within(self._held[owner], shape, values)
         if scope is not None:
             return await self._with_connection(
                 lambda connection: self._scoped(connection, shape, values, scope), self.waits(shape)
@@ -313,6 +318,20 @@ class PostgresEngine:
                 )
             raise
 
+    async def _within(self, held: _Held, shape: Shape, values: tuple[Any, ...]) -> Any:
+        """Run in an open transaction, under the policies of whom it was opened for."""
+        async with held.lock:
+            try:
+                if held.scope is None:
+                    return await self._mapped(self._run(shape, values, held.connection, True))
+                refuse_beside(shape, held.scope)
+                if self._stale:  # as ourselves: the role may see less of it
+                    await self.refresh()
+                async with _limit():
+                    return await self._mapped(self._run(shape, values, held.connection, True))
+            finally:
+                held.altered |= self._stale
+
     async def _quickly(self, entry: Compiled, shape: Shape, values: tuple[Any, ...]) -> Any:
         """A read that has run before: the way of ``later`` without its turns."""
         if len(self._cache) > _CACHE // 2:
@@ -330,7 +349,7 @@ class PostgresEngine:
                 return await self._with_connection(lambda other: self._run(shape, values, other, False))
             raise
         except BaseException:
-            await pool.release(connection)
+            await _put_back(pool, connection)
             raise
         await _give_back(pool, connection)
         return answer
@@ -344,10 +363,14 @@ class PostgresEngine:
         refuse_beside(shape, scope)
         if self._schema is None or self._stale:  # as ourselves: the role may see less of it
             await self._load(connection)
+        reads = shape[0][0] == "select"
         try:
-            await connection.execute(begin(None, shape[0][0] == "select"))
-            await connection.fetchval(SCOPE, *scope_values(scope))
-            answer = await self._run(shape, values, connection, True)
+            async with _limit():
+                await connection.execute(enter(begin(None, reads), scope))
+                answer = await self._run(shape, values, connection, True)
+                if reads:  # what may be broken off, and never leaves a doubt
+                    await connection.execute(COMMIT)
+                    return answer
         except BaseException:
             await _to_the_end(_undo(connection))
             raise
@@ -372,10 +395,11 @@ class PostgresEngine:
                 return
             found = from_postgres(exc)
             if found.code == "08006":  # the driver itself may not have noticed yet
-                connection.terminate()
-            raise (_in_doubt("a write") if writes and _lost(found) else found) from exc
+                _end(connection)
+            unknown = _lost(found) or isinstance(exc, TimeoutError)  # the server's own time-out is another class
+            raise (_in_doubt("a write") if writes and unknown else found) from exc
         finally:
-            await pool.release(connection)
+            await _put_back(pool, connection)
 
     async def _mapped(self, work: Awaitable[T]) -> T:
         try:
@@ -392,28 +416,32 @@ class PostgresEngine:
             return await self._run_raw(shape, values, connection, inside)
         if verb == "insert":
             return await self._insert(shape, values, connection, inside)
-        entry = await self._entry(
-            shape, lambda schema: compile_plan(plan(to_ast(shape), schema, aggregates=self.aggregates)), connection
-        )
+        entry = await self._entry(shape, lambda schema: self._compile(shape, schema), connection)
         params = entry.bind(values)
+        want = _want(shape)
         if entry.reads:
             return await _read(connection, entry, params)
-        one = any(step[0] == "one" for step in shape)
         most = values[entry.most] if entry.most >= 0 else None
-        if entry.several and not inside:
-            return await _together(connection, lambda: _write(connection, [(entry, entry.sql, params)], one, most))
-        return await _write(connection, [(entry, entry.sql, params)], one, most)
+        if (entry.several or want == "sole") and not inside:
+            return await _together(connection, lambda: _write(connection, [(entry, entry.sql, params)], want, most))
+        return await _write(connection, [(entry, entry.sql, params)], want, most)
+
+    def _compile(self, shape: Shape, schema: Schema) -> Compiled:
+        form = form_of(shape)
+        return compile_plan(plan(to_ast(shape), schema, aggregates=self.aggregates, form=form), form)
 
     async def _insert(self, shape: Shape, values: tuple[Any, ...], connection: Any, inside: bool) -> Any:
-        one = any(step[0] == "one" for step in shape)
+        want = _want(shape)
         rows, rest = values[0], values[1:]
         steps: list[tuple[Compiled, str, list[Any]]] = []
         for columns, group in _groups(rows):
             entry = await self._entry((shape, columns), partial(_compile_row, shape, columns), connection)
             steps += _batches(entry, group, rest)
-        if not inside and (len(steps) > 1 or (steps and len(rows) > 1 and (one or len(rows) > MAX_ROWS))):
-            return await _together(connection, lambda: _write(connection, steps, one, None))
-        return await _write(connection, steps, one, None)
+        if not inside and (
+            len(steps) > 1 or want == "sole" or (steps and len(rows) > 1 and (want or len(rows) > MAX_ROWS))
+        ):
+            return await _together(connection, lambda: _write(connection, steps, want, None))
+        return await _write(connection, steps, want, None)
 
     async def _run_raw(self, shape: Shape, values: tuple[Any, ...], connection: Any, inside: bool) -> Any:
         entry = await self._entry(shape, lambda _: _raw(shape), connection)
@@ -436,18 +464,23 @@ class PostgresEngine:
 
     # --- transactions ---
 
-    async def begin(self, owner: object, isolation: str | None = None, readonly: bool = False) -> None:
-        """Open *owner*'s transaction on a connection of its own."""
+    async def begin(
+        self, owner: object, isolation: str | None = None, readonly: bool = False, scope: Scope | None = None
+    ) -> None:
+        """Open *owner*'s transaction on a connection of its own, which is *scope*'s until it ends."""
         if isolation is not None and isolation not in ISOLATION:
             raise error("22023", f"isolation is one of {', '.join(ISOLATION)}", status=500)
+        if scope is not None and (self._schema is None or self._stale):  # as ourselves: the role may see less of it
+            await self.refresh()
         pool, connection = await self._acquire()
         try:
-            await self._mapped(connection.execute(begin(isolation, readonly)))
+            opening = begin(isolation, readonly)
+            await self._mapped(connection.execute(opening if scope is None else enter(opening, scope)))
         except BaseException:
             await _to_the_end(_undo(connection))
-            await pool.release(connection)
+            await _put_back(pool, connection)
             raise
-        self._held[owner] = _Held(connection, pool)
+        self._held[owner] = _Held(connection, pool, scope)
 
     async def execute(self, owner: object, statement: str) -> None:
         """Run a savepoint's statement in *owner*'s transaction, to its end."""
@@ -475,7 +508,7 @@ class PostgresEngine:
     async def _release(self, held: _Held) -> None:
         if held.altered:  # others have not seen it before the commit, and will not after a rollback
             self._changed()
-        await _to_the_end(held.pool.release(held.connection))
+        await _to_the_end(_put_back(held.pool, held.connection))
 
 
 async def _prepare(connection: Any) -> None:
@@ -514,6 +547,36 @@ async def _give_back(pool: Any, connection: Any) -> None:
         return
     connection._con._on_release()
     await holder.release(None)
+
+
+async def _put_back(pool: Any, connection: Any) -> None:
+    """Release a connection on which a query may have been broken off.
+
+    The pool waits for the server to have heard of that, which a network that swallows everything
+    lets it do for as long as any statement may take.
+    """
+    try:
+        await pool.release(connection, timeout=END_S)
+    except TimeoutError:  # the pool has closed it, and makes another when one is asked for
+        pass
+
+
+def _end(connection: Any) -> None:
+    """Close *connection* at once, unless the pool has done so: then it is nobody's any more."""
+    import asyncpg
+
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()
+
+
+@asynccontextmanager
+async def _limit() -> AsyncIterator[None]:
+    """No longer than a scoped statement may take on the server, and the way there and back."""
+    try:
+        async with asyncio.timeout(SCOPED_S + GRACE_S):
+            yield
+    except TimeoutError as exc:
+        raise from_postgres(exc) from exc
 
 
 def _drop(opening: asyncio.Task[Any]) -> None:
@@ -566,9 +629,9 @@ async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
 async def _undo(connection: Any) -> None:
     try:
         if not connection.is_closed() and connection.is_in_transaction():
-            await connection.execute(ROLLBACK)
+            await connection.execute(ROLLBACK, timeout=END_S)
     except Exception:  # the server undoes what its lost client began
-        connection.terminate()
+        _end(connection)
 
 
 async def _commit(connection: Any) -> None:
@@ -576,7 +639,8 @@ async def _commit(connection: Any) -> None:
         said = await _to_the_end(connection.execute(COMMIT))
     except Exception as exc:
         found = from_postgres(exc)
-        raise (_in_doubt("COMMIT") if _lost(found) else found) from exc
+        unknown = _lost(found) or isinstance(exc, TimeoutError)
+        raise (_in_doubt("COMMIT") if unknown else found) from exc
     if said != "COMMIT":
         raise error("25P02", "the transaction was rolled back, because a statement in it had failed", status=500)
 
@@ -597,7 +661,12 @@ async def _together(connection: Any, work: Callable[[], Awaitable[T]]) -> T:
 
 
 def _compile_row(shape: Shape, columns: tuple[str, ...], schema: Schema) -> Compiled:
-    return compile_plan(plan(to_insert(shape, columns), schema))
+    return compile_plan(plan(to_insert(shape, columns), schema, form=form_of(shape)))
+
+
+def _want(shape: Shape) -> str:
+    """``one`` for a row or none, ``sole`` for exactly one, or nothing."""
+    return next((step[0] for step in shape[1:] if step[0] in ("one", "sole")), "")
 
 
 def _answer(rows: list[Row], one: bool, reads: bool) -> Any:
@@ -616,6 +685,9 @@ def _answer(rows: list[Row], one: bool, reads: bool) -> Any:
 
 
 async def _read(connection: Any, entry: Compiled, params: list[Any]) -> Any:
+    if entry.page:
+        row = await connection.fetchrow(entry.sql, *params)
+        return Page(row["body"], row["rows"], row.get("total"))
     if entry.head:
         return Rows((), (await connection.fetchval(entry.sql, *params)) if entry.count_sql else None)
     records = await connection.fetch(entry.sql, *params)
@@ -631,7 +703,7 @@ async def _read(connection: Any, entry: Compiled, params: list[Any]) -> Any:
     return answer
 
 
-async def _write(connection: Any, steps: Sequence[tuple[Compiled, str, list[Any]]], one: bool, most: int | None) -> Any:
+async def _write(connection: Any, steps: Sequence[tuple[Compiled, str, list[Any]]], want: str, most: int | None) -> Any:
     rows: list[Row] = []
     count = 0
     for entry, sql, params in steps:
@@ -645,7 +717,9 @@ async def _write(connection: Any, steps: Sequence[tuple[Compiled, str, list[Any]
             "PGRST124", "Query result exceeds max-affected preference constraint",
             details=f"The query affects {touched} rows",
         )  # fmt: skip
-    answer = _answer(rows, one, False)
+    if want == "sole" and touched != 1:
+        raise not_one(touched)
+    answer = _answer(rows, want == "one", False)
     if isinstance(answer, Rows):
         answer.count = touched
     return answer
