@@ -19,6 +19,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import os
 import re
 import threading
 import time
@@ -330,7 +331,7 @@ def _claimed(db: Database, scope: str) -> Iterator[None]:
         _under_way.discard(name)
 
 
-_lock_files: dict[Path, Any] = {}
+_lock_files: dict[Path, int] = {}
 
 
 @contextmanager
@@ -350,7 +351,8 @@ def _locked(path: Path | None, number: int) -> Iterator[None]:
     file = _lock_files.get(path)
     if file is None:
         # Never closed: that would open every lock that this process holds on the file.
-        file = _lock_files[path] = path.with_name(f"{path.name}-idempotency").open("ab")
+        name = path.with_name(f"{path.name}-idempotency")
+        file = _lock_files[path] = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number % 2**62)
     except OSError:
