@@ -249,7 +249,7 @@ SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
 @pytest.fixture(scope="module")
 def back(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A Turnout server in hosted Supabase's place."""
-    auth = "auto_confirm = true\nbcrypt_cost = 4\nsign_ins_per_5_min = 1000\nrefreshes_per_5_min = 1000"
+    auth = "auto_confirm = true\nbcrypt_cost = 4\nsign_ins_per_five_min = 1000\nrefreshes_per_five_min = 1000"
     with served(tmp_path_factory.mktemp("back"), BACK, auth=auth) as server:
         yield server
 

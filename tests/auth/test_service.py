@@ -616,7 +616,7 @@ def wrong(code: str) -> str:
 
 def test_the_limits_of_the_design_are_the_defaults() -> None:
     settings = AuthConfig()
-    assert (settings.sign_ins_per_5_min, settings.verifications_per_5_min, settings.codes_per_5_min) == (30, 30, 30)
-    assert (settings.refreshes_per_5_min, settings.anonymous_per_hour, settings.passwords_per_5_min) == (150, 30, 10)
+    assert (settings.sign_ins_per_five_min, settings.verifications_per_five_min, settings.codes_per_five_min) == (30, 30, 30)
+    assert (settings.refreshes_per_five_min, settings.anonymous_per_hour, settings.passwords_per_five_min) == (150, 30, 10)
     assert (settings.mails_per_hour, settings.mail_interval_s, settings.password_min_length) == (30, 60, 8)
     assert (settings.bcrypt_cost, settings.refresh_reuse_s, settings.code_s) == (10, 10, 3600)

@@ -31,9 +31,9 @@ class Limits:
 
     async def sign_in(self, context: CallContext | None, email: str | None = None) -> None:
         """One try to sign in or up; with *email* one of its password."""
-        await self._by_address("sign-in", context, self._settings.sign_ins_per_5_min)
+        await self._by_address("sign-in", context, self._settings.sign_ins_per_five_min)
         if email is not None:
-            await self._count(f"password:{_hashed(email)}", self._settings.passwords_per_5_min, "5 min")
+            await self._count(f"password:{_hashed(email)}", self._settings.passwords_per_five_min, "5 min")
 
     async def anonymous(self, context: CallContext | None) -> None:
         """One anonymous user."""
@@ -41,15 +41,15 @@ class Limits:
 
     async def refresh(self, context: CallContext | None) -> None:
         """One refresh."""
-        await self._by_address("refresh", context, self._settings.refreshes_per_5_min)
+        await self._by_address("refresh", context, self._settings.refreshes_per_five_min)
 
     async def verify(self, context: CallContext | None) -> None:
         """One code or link tried."""
-        await self._by_address("verify", context, self._settings.verifications_per_5_min)
+        await self._by_address("verify", context, self._settings.verifications_per_five_min)
 
     async def code(self, context: CallContext | None) -> None:
         """One code asked for."""
-        await self._by_address("code", context, self._settings.codes_per_5_min)
+        await self._by_address("code", context, self._settings.codes_per_five_min)
 
     async def mail(self, email: str) -> None:
         """One message to *email*, whether or not it will be sent."""
