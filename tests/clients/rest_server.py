@@ -8,13 +8,14 @@ FOLDER/port holds the port once requests are answered. ``Authorization: Bearer``
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from turnout.config import ServerConfig
-from turnout.db import Database, Scope
+from turnout.db import POLICIES, Database, Scope
 from turnout.db.rest import Settings, check, rest
 from turnout.http.request import Request
 from turnout.http.response import Response
@@ -40,6 +41,11 @@ class App:
         self.options = options
         self.settings = Settings(**options.get("settings", {}))
         self.database = Database(options["place"])
+        if "policies" in options:
+            sys.path.insert(0, str(Path(__file__).parents[1]))
+            module, _, name = options["policies"].partition(":")
+            with POLICIES.replacing():
+                getattr(importlib.import_module(module), name)()
 
     async def fetch(self, request: Request) -> Response:
         scope = scope_of(request, self.options.get("default"))
