@@ -1,0 +1,117 @@
+"""supabase-py's own tests of its auth client, unchanged but for the base URLs and keys, against our wire.
+
+    git clone https://github.com/supabase/supabase-py /somewhere
+    pip install Faker pyotp pytest-mock
+    TURNOUT_SUPABASE_PY=/somewhere pytest tests/suites/test_auth_py.py
+
+``TURNOUT_SUITES_PYTHON`` names another Python to run them with. Of the 70 tests of the synchronous
+client some pass with no server at all, which is counted too: only the others say something about one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from suites.auth_servers import auth_server, shared_secret
+
+from turnout.auth.keys import Keys
+
+CHECKOUT = os.environ.get("TURNOUT_SUPABASE_PY")
+PYTHON = os.environ.get("TURNOUT_SUITES_PYTHON", sys.executable)
+pytestmark = pytest.mark.skipif(
+    not CHECKOUT, reason="TURNOUT_SUPABASE_PY does not name a checkout of supabase-py, whose tests these are"
+)
+
+TESTS = 70
+LEAST_PASSED = 63
+# What is not offered: an OAuth server's clients, and phones.
+MISSES = {
+    "test_create_oauth_client", "test_list_oauth_clients", "test_get_oauth_client", "test_update_oauth_client",
+    "test_delete_oauth_client", "test_regenerate_oauth_client_secret", "test_resend",
+}  # fmt: skip
+
+Outcome = dict[tuple[str, str], bool]
+
+
+def run(folder: Path, urls: dict[int, str], service_key: str) -> Outcome:
+    """Which tests pass: by file and name."""
+    tests = folder / "tests"
+    shutil.copytree(Path(str(CHECKOUT), "src/auth/tests"), tests)
+    clients = tests / "_sync" / "clients.py"
+    text = clients.read_text()
+    for name, port in re.findall(r"^(\w+_PORT) = (\d+)$", text, re.MULTILINE):
+        text = text.replace(f'f"http://localhost:{{{name}}}"', repr(urls[int(port)]))
+    for name in ("AUTH_ADMIN_JWT", "SECRET_KEY_JWT"):
+        text, count = re.subn(rf"^{name} = encode\(.*?^\)", f"{name} = {service_key!r}", text, flags=re.M | re.S)
+        assert count == 1
+    clients.write_text(text)
+    report = folder / "report.xml"
+    source = str(Path(str(CHECKOUT), "src/auth/src"))
+    subprocess.run(
+        [PYTHON, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(folder), "-p", "no:cacheprovider",
+         "--junitxml", str(report), "tests/_sync"],
+        cwd=folder, env={**os.environ, "PYTHONPATH": source}, capture_output=True, check=False, timeout=170,
+    )  # fmt: skip
+    cases = list(ElementTree.parse(report).iter("testcase"))
+    return {
+        (str(case.get("classname")), str(case.get("name"))): case.find("failure") is None and case.find("error") is None
+        for case in cases
+    }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _needed() -> None:
+    probe = subprocess.run([PYTHON, "-c", "import faker, pyotp, pytest_mock"], capture_output=True, check=False)
+    if probe.returncode:
+        pytest.skip("the tests need Faker, pyotp and pytest-mock: pip install Faker pyotp pytest-mock")
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[int, str], str]]:
+    """The four servers of infra/docker-compose.yml, on one database, and the key of service_role."""
+    folder = tmp_path_factory.mktemp("auth")
+    compose = Path(str(CHECKOUT), "src/auth/infra/docker-compose.yml").read_text()
+    clients = Path(str(CHECKOUT), "src/auth/tests/_sync/clients.py").read_text()
+    secret = re.search(r'^GOTRUE_JWT_SECRET = "([^"]+)"', clients, re.MULTILINE)
+    rings = [json.loads(found) for found in re.findall(r"GOTRUE_JWT_KEYS: '(.*)'", compose)]
+    assert secret is not None
+    shared = [shared_secret(secret[1])]
+    # The key that signs first: "key_ops" says which one may.
+    asymmetric = sorted(rings[-1], key=lambda jwk: "sign" not in jwk["key_ops"])
+    wanted = {
+        9999: ("auto_confirm = false\n", shared),
+        9998: ("auto_confirm = true\n", shared),
+        9997: ("auto_confirm = false\nsign_ups = false\n", shared),
+        9996: ("auto_confirm = true\n", asymmetric),
+    }
+    database = f"sqlite:///{folder / 'shared.db'}"
+    with ExitStack() as stack:
+        running = {
+            port: stack.enter_context(auth_server(folder / str(port), settings, keys=keys, database=database))
+            for port, (settings, keys) in wanted.items()
+        }
+        urls = {port: f"{each.url}/auth/v1" for port, each in running.items()}
+        yield urls, Keys.of(shared).api_key("service_role")
+
+
+def test_the_python_clients_own_suite(servers: tuple[dict[int, str], str], tmp_path: Path) -> None:
+    (tmp_path / "with").mkdir()
+    (tmp_path / "without").mkdir()
+    found = run(tmp_path / "with", *servers)
+    # A port that nobody listens on, so that no other server of this machine answers.
+    null = run(tmp_path / "without", dict.fromkeys(servers[0], "http://127.0.0.1:9/auth/v1"), servers[1])
+    passed = sum(found.values())
+    print(f"auth-py: {passed} of {len(found)} pass; {sum(null.values())} pass with no server")
+    assert len(found) == TESTS
+    assert {name for (_, name), good in found.items() if not good} <= MISSES
+    assert passed >= LEAST_PASSED
