@@ -147,3 +147,82 @@ def test_rs256_works_by_configuration() -> None:
         else:
             with pytest.raises(ConfigError, match="2048"):
                 Keys.of([jwk])
+
+
+def turnout_auth(root: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run ``turnout auth`` in *root*."""
+    clean = {name: value for name, value in os.environ.items() if name not in ("TURNOUT_AUTH_KEYS", "TURNOUT_MODE")}
+    command = [sys.executable, "-m", "turnout", "auth", *words, "--root", str(root)]
+    return subprocess.run(command, capture_output=True, text=True, env=clean | env)
+
+
+def in_variable(output: str) -> str:
+    name, _, value = output.strip().partition("=")
+    assert name == "TURNOUT_AUTH_KEYS"
+    return value.strip("'")
+
+
+def test_the_command_prints_a_new_variable_and_makes_no_file(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    done = turnout_auth(tmp_path, "keys")
+    assert done.returncode == 0, done.stderr
+    ring = Keys.load(tmp_path, "production", {"TURNOUT_AUTH_KEYS": in_variable(done.stdout)})
+    assert ring.first.signing is not None
+    assert not (tmp_path / ".turnout").exists()
+
+
+def test_rotating_the_file_leaves_old_tokens_good(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    before = Tokens(Keys.load(tmp_path, "development", {}), SITE)
+    token, _ = before.sign({"sub": "x"})
+    for kept in (True, True, False):
+        done = turnout_auth(tmp_path, "keys", "--rotate")
+        assert done.returncode == 0, done.stderr
+        ring = Keys.load(tmp_path, "development", {})
+        assert ring.first.kid not in before.keys.by_kid
+        assert (before.keys.first.kid in ring.by_kid) == kept
+        if kept:
+            assert Tokens(ring, SITE).verify(token)["sub"] == "x"
+    assert stat.S_IMODE((tmp_path / ".turnout" / "keys.json").stat().st_mode) == 0o600
+    assert len(list((tmp_path / ".turnout").iterdir())) == 2
+
+
+def test_rotating_the_variable_prints_the_next_one(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    old = make_key()
+    done = turnout_auth(tmp_path, "keys", "--rotate", TURNOUT_AUTH_KEYS=json.dumps([old]))
+    ring = json.loads(in_variable(done.stdout))
+    assert ring[1] == old and ring[0]["kid"] != old["kid"]
+    assert turnout_auth(tmp_path, "keys", "--rotate", "--keep", "1").returncode == 3
+
+
+def test_what_the_command_shows_works_and_holds_no_private_part(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    done = turnout_auth(tmp_path, "show", "--json", TURNOUT_AUTH_KEYS=json.dumps([KEY]))
+    shown = json.loads(done.stdout)
+    assert KEY["d"] not in done.stdout
+    mine = Tokens(Keys.of([KEY]), SITE)
+    assert [mine.verify(shown[role])["role"] for role in ("anon", "service_role")] == ["anon", "service_role"]
+    plain = turnout_auth(tmp_path, "show", TURNOUT_AUTH_KEYS=json.dumps([KEY]))
+    assert KEY["d"] not in plain.stdout and "ES256  signs" in plain.stdout
+    assert turnout_auth(tmp_path, "show", TURNOUT_MODE="production").returncode == 3
+
+
+def test_production_starts_without_keys_where_auth_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.projects import make_project
+    from turnout.auth import auth_service
+    from turnout.project import load_project
+
+    monkeypatch.delenv("TURNOUT_AUTH_KEYS", raising=False)
+    route = 'async def GET(request):\n    return {"a": 1}\n'
+    settings = '[tool.turnout]\nallowed_hosts = ["example.com"]\norigin = "https://example.com"\n'
+    make_project(tmp_path, {"app/api/a/route.py": route, "pyproject.toml": settings})
+    load_project(tmp_path, mode="production")
+    with pytest.raises(ConfigError, match="TURNOUT_AUTH_KEYS is not set"):
+        auth_service()
+    monkeypatch.setenv("TURNOUT_AUTH_KEYS", json.dumps([make_key()]))
+    load_project(tmp_path, mode="production")
+    assert auth_service().api_url == "https://example.com/auth/v1"
+    assert auth_service() is auth_service()
+    load_project(tmp_path, mode="test")
+    assert auth_service().keys.first.kid

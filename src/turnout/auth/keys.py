@@ -102,16 +102,7 @@ class Keys:
         Raises:
             ConfigError: production without ``TURNOUT_AUTH_KEYS``, or keys that cannot be used.
         """
-        text = env.get(VARIABLE)
-        if text:
-            return cls.of(_parse_list(text, VARIABLE))
-        if mode == "production":
-            raise ConfigError(
-                f"{VARIABLE} is not set, and in production there is no other place for signing keys",
-                cure="run: turnout auth keys; and set its one line where the server is started",
-            )
-        file = root / ".turnout" / "keys.json"
-        return cls.of(_parse_list(_read_private(file) or _make_file(file), str(file)))
+        return cls.of(read_keys(root, mode, env))
 
     def jwks(self) -> dict[str, Any]:
         """What ``/.well-known/jwks.json`` shows: the public keys."""
@@ -128,6 +119,25 @@ class Keys:
         claims = {"iss": API_ISSUER, "aud": role, "role": role, "iat": now, "exp": now + _API_KEY_S}
         headers = None if self.first.kid is None else {"kid": self.first.kid}
         return jwt.encode(claims, self.first.signing, self.first.alg, headers=headers)
+
+
+def keys_file(root: Path) -> Path:
+    """Where the keys of the project in *root* are outside production."""
+    return root / ".turnout" / "keys.json"
+
+
+def read_keys(root: Path, mode: Mode, env: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The JWKs that :meth:`Keys.load` makes a ring of; made now if there are none and may be."""
+    text = env.get(VARIABLE)
+    if text:
+        return _parse_list(text, VARIABLE)
+    if mode == "production":
+        raise ConfigError(
+            f"{VARIABLE} is not set, and in production there is no other place for signing keys",
+            cure="run: turnout auth keys; and set its one line where the server is started",
+        )
+    file = keys_file(root)
+    return _parse_list(_read_private(file) or _make_file(file), str(file))
 
 
 def make_key() -> dict[str, Any]:

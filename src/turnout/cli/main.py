@@ -20,6 +20,8 @@ COMMANDS = {
     "check": "look for problems without starting",
     "call": "make one request without a server",
     "db": "migrate the database: new, migrate, status, reset",
+    "tasks": "background tasks: list, show, cancel, retry",
+    "auth": "make, rotate and show the keys that sign tokens",
     "webhooks": "send signed events to the local server, list and replay what arrived",
 }
 
