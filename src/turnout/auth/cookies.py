@@ -142,7 +142,7 @@ class Jar:
         kept += [(name, value, self._options(MAX_AGE_S)) for name, value in chunks]
         request.set_cookies, request.special = kept or None, True
         if kept:
-            request.answer_headers = UNCACHED
+            request.answer_headers = (*request.answer_headers, *UNCACHED)
 
     def _options(self, max_age: int) -> dict[str, Any]:
         return {"max_age": max_age, "path": "/", "http_only": self._http_only, "same_site": "lax"}

@@ -127,7 +127,8 @@ async def _nobody_refused(request: Request) -> None:
 def _by_user(role: str | None, pages: bool) -> Check:
     async def check(request: Request) -> Response | None:
         try:
-            await require_user(role)
+            # Where the limits of the route and the keys of repeated requests look for whose they are.
+            request.state.user = await require_user(role)
         except Unauthorized:
             if not pages or not _is_navigation(request):
                 raise
