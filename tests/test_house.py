@@ -18,7 +18,7 @@ VALUES = {"errors", "env", "log", "http", "config"}
 GROUND = {"context", "middleware", "admission", "threads", "routing", "db"}
 DOORS = {"server", "adapters"}
 STORES = {"store"}
-FEATURES = {*STORES, "ratelimit", "idempotency", "mail", "templates", "webhooks", "auth"}
+FEATURES = {*STORES, "ratelimit", "idempotency", "mail", "templates", "webhooks", "auth", "tasks"}
 BELOW_FEATURES = {"errors", "env", "log", "http", "config", "context", "db", *STORES}
 # Each layer, and the layers it may import. Relative imports only; names under TYPE_CHECKING count too.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "templates": BELOW_FEATURES,
     "mail": BELOW_FEATURES | {"templates"},
     "webhooks": BELOW_FEATURES,
+    "tasks": BELOW_FEATURES,
     "auth": BELOW_FEATURES | {"mail", "ratelimit", "templates"},
     "app": {"errors", "log", "http", "context", "routing", "middleware", "admission", "threads"},
     "project": VALUES | GROUND | FEATURES | {"app"},

@@ -47,10 +47,11 @@ if TYPE_CHECKING:
     from .auth import create_admin_client, create_client
     from .db import db
     from .http.form import FormData, UploadFile
-    from .mail import send_email
     from .idempotency import idempotent
+    from .mail import send_email
     from .project import load_project
     from .ratelimit import rate_limit
+    from .tasks import task
     from .templates import render
 
 __version__ = "0.1.0"
@@ -68,6 +69,7 @@ _LAZY = {
     "rate_limit": ".ratelimit",
     "render": ".templates",
     "send_email": ".mail",
+    "task": ".tasks",
     "webhooks": ".webhooks",
 }
 
@@ -115,6 +117,7 @@ __all__ = [
     "redirect",
     "render",
     "send_email",
+    "task",
     "webhooks",
 ]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -13,17 +15,26 @@ from msgspec import Struct
 from . import auth
 from .admission import Admission
 from .app import App, ErrorHandler, Route, answering, sized
-from .config import Config, load_config
+from .config import FILE, Config, load_config
 from .env import Mode, env
 from .errors import ConfigError, DbError
 from .http.address import Trust
+from .http.cors import Cors
 from .http.fetch import PROBES
 from .http.guard import AllowedHosts
 from .middleware import Endpoint, Middleware, compose
 from .routing.bind import bind
 from .routing.manifest import Manifest, RouteFile
-from .routing.module import RouteConfig, importable, load_error, load_middleware, load_module, read_exports
-from .routing.pattern import Pattern
+from .routing.module import (
+    RouteConfig,
+    import_named,
+    importable,
+    load_error,
+    load_middleware,
+    load_module,
+    read_exports,
+)
+from .routing.pattern import Pattern, Segment
 from .routing.scan import scan
 from .threads import Threads
 
@@ -31,10 +42,7 @@ logger = logging.getLogger("turnout.project")
 
 # Constants whose feature is not part of this version. Ignoring them would leave a route
 # open that its author believes guarded, so they stop the start.
-_NOT_YET = (
-    "revalidate",
-    "cors",
-)
+_NOT_YET = ("revalidate",)
 
 
 class Project(Struct, frozen=True):
@@ -81,6 +89,7 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
     _plug_mail(config)
     auth.configure(config, env)
     use_store(config)
+    _load_tasks(root)
     manifest = manifest or scan(app_dir, root / config.public_dir)
     for file in manifest.routes:
         if file.pattern.text in PROBES:
@@ -89,9 +98,12 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
                 file=file.file,
                 cure="give the folder another name",
             )
+    with _said_of(root / FILE):
+        shared = Cors.of(config.cors) if config.cors else None
     app = App(
         [
-            *(_load_route(file, root, threads) for file in manifest.routes),
+            *(_load_route(file, root, threads, shared) for file in manifest.routes),
+            *_plug_public(config),
             *_plug_wire(config, manifest),
             *_plug_pages(config, manifest),
         ],
@@ -100,11 +112,13 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
         limits=config.limits,
         admission=Admission(config.server.max_in_flight, config.server.max_streams),
         threads=threads,
+        cors=shared,
         trailing_slash=config.trailing_slash,
         debug=mode == "development",
     )
     _plug_db(app, config)
     _plug_store(app)
+    _plug_tasks(app, config)
     _plug_webhooks(mode)
     app.on_shutdown.append(auth.close)
     # Last, so that a load that fails leaves the policies of the project that goes on serving.
@@ -112,11 +126,13 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
     return Project(root, config, manifest, app)
 
 
-def _load_route(file: RouteFile, root: Path, threads: Threads) -> Route:
+def _load_route(file: RouteFile, root: Path, threads: Threads, shared: Cors | None) -> Route:
     exports = read_exports(load_module(file.file, root), file.file)
     config = exports.config
     _refuse_unknown(config, file.file)
-    chain = _guards(config, file)
+    with _said_of(file.file):
+        chain = _guards(config)
+        cors = shared if config.cors is None else Cors.of(config.cors)
     chain += cast(list[Middleware], [load_middleware(each, root) for each in file.middleware])
     handlers = cast(list[ErrorHandler], [load_error(each, root) for each in file.errors])
 
@@ -131,26 +147,30 @@ def _load_route(file: RouteFile, root: Path, threads: Threads) -> Route:
         body_limit=config.body_limit,
         max_duration=config.max_duration,
         cancel_on_disconnect=config.cancel_on_disconnect is not False,
+        cors=cors,
     )
 
 
-def _guards(config: RouteConfig, file: RouteFile) -> list[Middleware]:
+@contextmanager
+def _said_of(file: Path) -> Iterator[None]:
+    """Name *file* in what is wrong with a constant or setting of it."""
+    try:
+        yield
+    except ConfigError as exc:
+        raise ConfigError(exc.message, file=file, cure=exc.cure) from None
+
+
+def _guards(config: RouteConfig) -> list[Middleware]:
     """What judges a request before the user's own middleware, and before anybody has read its body."""
     guards: list[Middleware] = []
     if config.auth is not None:
         from .auth.guard import guard
 
-        try:
-            guards.append(guard(config.auth, auth.settings(), env))
-        except ConfigError as exc:
-            raise ConfigError(exc.message, file=file.file, cure=exc.cure) from None
+        guards.append(guard(config.auth, auth.settings(), env))
     if config.rate_limit is not None:
         from . import ratelimit
 
-        try:
-            guards.append(ratelimit.guard(config.rate_limit))
-        except ConfigError as exc:
-            raise ConfigError(exc.message, file=file.file, cure=exc.cure) from None
+        guards.append(ratelimit.guard(config.rate_limit))
     return guards
 
 
@@ -162,6 +182,20 @@ def _refuse_unknown(config: RouteConfig, file: Path) -> None:
                 file=file,
                 cure=f"remove {name} from the route; a later version will accept it",
             )
+
+
+def _plug_public(config: Config) -> list[Route]:
+    """The files of ``public/``; the scanner has seen to it that none is at the place of a route."""
+    from . import static
+
+    public = static.configure(config.root / config.public_dir)
+    if not public.files:
+        return []
+    routes = [Route(Pattern.parse(f"{static.PREFIX}/[print]/[...name]"), public.folder, {"GET": public.fingerprinted})]
+    for name, path in public.files.items():
+        pattern = Pattern(tuple(Segment("static", part) for part in name.split("/")))
+        routes.append(Route(pattern, path, {"GET": public.endpoint(name)}))
+    return routes
 
 
 def _plug_webhooks(mode: Mode) -> None:
@@ -198,9 +232,9 @@ def use_store(config: Config) -> None:
 
 def _plug_mail(config: Config) -> None:
     """Templates and mail, for whoever asks for them; neither needs anything before that."""
-    from . import mail, templates
+    from . import mail, static, templates
 
-    templates.configure(config.root / "templates", reload=config.mode == "development")
+    templates.configure(config.root / "templates", reload=config.mode == "development", asset=static.asset)
     origin = config.origin or (None if config.mode == "production" else f"http://localhost:{config.server.port}")
     mail.configure(config.mail, mode=config.mode, values=env, data=config.root / config.data_dir, origin=origin)
 
@@ -292,6 +326,32 @@ def _plug_db(app: App, config: Config) -> None:
     if db.dialect == "postgres":  # SQLite is a file: asking it would only make one where none is used
         app.on_ready.append(ready)
     app.on_shutdown.append(db.close)
+
+
+def _load_tasks(root: Path) -> None:
+    """Import ``lib/tasks.py``, so that every worker knows tasks that no route names, such as scheduled ones."""
+    file = root / "lib" / "tasks.py"
+    if file.is_file():
+        import_named("lib.tasks", file, root)
+
+
+def _plug_tasks(app: App, config: Config) -> None:
+    """Let the workers run what is enqueued; in tests nothing runs by itself."""
+    # A project that has imported nothing of it has no tasks.
+    if "turnout.tasks" not in sys.modules:
+        return
+    from .tasks.task import TASKS, forget_unloaded, own
+
+    forget_unloaded()
+    if config.mode == "test" or not TASKS:
+        return
+    from .tasks import engine
+
+    if any(own(each) for each in TASKS.values()):
+        engine.check(TASKS.values())
+    plug = engine.Plug(config)
+    app.on_startup.append(plug.start)
+    app.on_shutdown.append(plug.stop)
 
 
 def _plug_store(app: App) -> None:

@@ -88,6 +88,18 @@ def load_module(file: Path, root: Path) -> ModuleType:
         raise _not_loaded(exc, file, root) from exc
 
 
+def import_named(name: str, file: Path, root: Path) -> ModuleType:
+    """Import *name*, which is *file*, as the project's own code would.
+
+    Raises:
+        ConfigError: it does not load; with the file and line of the user's code at fault.
+    """
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as exc:
+        raise _not_loaded(exc, file, root) from exc
+
+
 def unload(root: Path) -> dict[str, ModuleType]:
     """Forget every module whose file is in the project, and return them by name.
 

@@ -1,0 +1,474 @@
+"""DBOS, the engine that keeps tasks and runs them: started in every worker, asked by the command line.
+
+One workflow of DBOS is one task; each attempt is a step of it, and the wait between two attempts
+is a sleep that survives the process. Its threads keep the books; the function itself runs on the
+worker's own event loop, where the database and everything else of the project is.
+
+DBOS gives the work of a process that died to others, once it is told who died: that is what the
+rows of ``_turnout_task_workers`` are for.
+
+Docs: https://docs.dbos.dev/python
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, LiteralString, cast
+
+import msgspec
+
+from .. import log
+from ..errors import ConfigError, DbError
+from . import outbox
+from .task import TASKS, Task, own
+
+if TYPE_CHECKING:
+    from dbos import DBOSClient
+
+    from ..config import Config
+    from ..db import Database
+
+logger = logging.getLogger("turnout.tasks")
+
+# Of every worker: how many tasks run at once, and how many it takes from the queue, those included
+# that wait for their next attempt.
+RUNNING, TAKEN = 10, 100
+POLL_S, BEAT_S, DEAD_S, AGAIN_S, LEAVE_S = 0.5, 5.0, 30.0, 5.0, 10.0
+QUEUE = "turnout"
+_NAME = "turnout"  # of the application and its version: what one deployment has enqueued, the next one runs
+_ONE, _CRON, _NOTHING = "turnout.task", "turnout.cron", '{"args":[],"kwargs":{}}'
+_OVER = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+
+_WORKERS: LiteralString = (
+    "create table if not exists _turnout_task_workers (id text primary key, seen_s double precision not null)"
+)
+_SEEN: LiteralString = """insert into _turnout_task_workers (id, seen_s) values (:id, :now_s)
+on conflict (id) do update set seen_s = excluded.seen_s"""
+_ALIVE: LiteralString = "select id from _turnout_task_workers where seen_s > :since_s"
+_GONE: LiteralString = "delete from _turnout_task_workers where id = :id or seen_s < :before_s"
+
+
+class TaskFailed(Exception):
+    """An attempt has failed; the text is what the books keep of it."""
+
+
+class Json:
+    """DBOS's values as JSON and not as pickles, which run code when they are read."""
+
+    def serialize(self, data: Any) -> str:
+        """Any value of ours, or an exception, as text."""
+        return msgspec.json.encode(data, enc_hook=_to_json).decode()
+
+    def deserialize(self, serialized_data: str) -> Any:
+        """The value again; an exception comes back as TaskFailed."""
+        found = msgspec.json.decode(serialized_data)
+        return TaskFailed(found["error"]) if isinstance(found, dict) and set(found) == {"error"} else found
+
+    def name(self) -> str:
+        """How the books call this form."""
+        return "turnout_json"
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, TaskFailed):
+        return {"error": str(value)}
+    if isinstance(value, BaseException):
+        return {"error": f"{type(value).__name__}: {log.redact(str(value))}"}
+    raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+class Engine:
+    """The engine of one worker.
+
+    Args:
+        url: Of DBOS's own tables: a SQLite file beside the project's, or the same PostgreSQL.
+        database: The project's.
+    """
+
+    def __init__(self, url: str, database: Database) -> None:
+        self.url, self._database = url, database
+        self.id = worker_id()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake = asyncio.Event()
+        self._slots = asyncio.Semaphore(RUNNING)
+        self._busy = 0
+        self._leaving = False
+        self._main: asyncio.Task[None] | None = None
+        self._cron: Any = None
+        self._tasks_changed = False
+
+    def reschedule(self) -> None:
+        """The tasks are others: the project was loaded anew."""
+        self._tasks_changed = True
+        self._nudge()
+
+    def start(self) -> None:
+        """Begin, on the running loop; a database that is away is waited for."""
+        if self._main is None:
+            self._loop = asyncio.get_running_loop()
+            self._main = self._loop.create_task(self._run())
+            outbox.on_put.append(self._nudge)
+
+    async def stop(self) -> None:
+        """Take nothing more, give what runs some seconds, and leave the rest to other workers."""
+        if self._main is None:
+            return
+        outbox.on_put.remove(self._nudge)
+        self._leaving = True
+        until = time.monotonic() + LEAVE_S
+        while self._busy and time.monotonic() < until:  # noqa: ASYNC110  (asked for once, at the end of a process)
+            await asyncio.sleep(0.02)
+        self._main.cancel()
+        await asyncio.wait([self._main])
+        await asyncio.to_thread(_destroy)
+        try:
+            await self._database.sql(_GONE, id=self.id, before_s=0.0)
+        except DbError as exc:
+            logger.debug("this worker's row stays until it is out of date: %s", exc)
+
+    def _nudge(self) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await outbox.prepare()
+                await self._database.sql(_WORKERS)
+                await self._beat()
+                await asyncio.to_thread(self._launch)
+                break
+            except Exception as exc:
+                logger.warning("tasks cannot run yet: %s", _short(exc))
+                await asyncio.to_thread(_destroy)
+                await asyncio.sleep(AGAIN_S)
+        beat_at = 0.0
+        while True:
+            try:
+                if time.monotonic() >= beat_at:
+                    beat_at = time.monotonic() + BEAT_S
+                    await self._beat()
+                    await self._inherit()
+                if self._tasks_changed:
+                    await asyncio.to_thread(self._schedule)
+                    self._tasks_changed = False
+                await self._relay()
+            except Exception as exc:
+                logger.warning("tasks are not handed on at the moment: %s", _short(exc))
+                await asyncio.sleep(AGAIN_S)
+            try:
+                async with asyncio.timeout(POLL_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+
+    # --- from the outbox to DBOS ---
+
+    async def _relay(self) -> None:
+        """Hand every row on, and only then delete it: what is handed on twice is started once."""
+        while rows := await outbox.waiting(self._database):
+            await asyncio.to_thread(hand_on, rows)
+            for row in rows:
+                await outbox.remove(self._database, row.id)
+
+    # --- those who died ---
+
+    async def _beat(self) -> None:
+        now_s = time.time()
+        await self._database.sql(_SEEN, id=self.id, now_s=now_s)
+
+    async def _inherit(self) -> None:
+        """Put back what workers were at that are not there any more."""
+        since_s = time.time() - DEAD_S
+        alive = {row["id"] for row in await self._database.sql(_ALIVE, since_s=since_s)}
+        dead = await asyncio.to_thread(_abandoned, alive)
+        for number in dead:
+            logger.info("taking over the tasks of a worker that is gone: %s", number)
+            await self._database.sql(_GONE, id=number, before_s=since_s - DEAD_S)
+
+    # --- running ---
+
+    def _launch(self) -> None:
+        from dbos import DBOS, DBOSConfig
+
+        config: DBOSConfig = {
+            "name": _NAME, "application_version": _NAME, "executor_id": self.id, "system_database_url": self.url,
+            "serializer": cast(Any, Json()), "use_listen_notify": False, "log_level": "WARNING",
+        }  # fmt: skip
+
+        @DBOS.workflow(name=_ONE)
+        async def one(name: str, payload: str) -> None:
+            await self._workflow(name, payload)
+
+        @DBOS.workflow(name=_CRON)
+        async def scheduled(due: str, name: str) -> None:
+            await self._workflow(name, _NOTHING)
+
+        DBOS(config=config)
+        _hush()
+        DBOS.launch()
+        DBOS.register_queue(QUEUE, worker_concurrency=TAKEN, polling_interval_sec=POLL_S)
+        self._cron = scheduled
+        self._schedule()
+
+    def _schedule(self) -> None:
+        """Let DBOS know which tasks have an hour, and which have it no more."""
+        from dbos import DBOS
+
+        wanted = {name: each for name, each in TASKS.items() if each.cron is not None}
+        DBOS.apply_schedules([_to_schedule(each, self._cron) for each in wanted.values()])
+        for there in DBOS.list_schedules():
+            if there["schedule_name"] not in wanted:
+                DBOS.delete_schedule(there["schedule_name"])
+
+    async def _workflow(self, name: str, payload: str) -> None:
+        """One task, to its end: attempts, and the waits between them. Every word of it may be replayed."""
+        from dbos import DBOS
+
+        attempt = 1
+        while True:
+            try:
+                await DBOS.run_step_async(
+                    {"name": f"attempt {attempt}", "preemptible": True}, self._attempt, name, payload, attempt
+                )
+                return
+            except TaskFailed:
+                made = TASKS.get(name)
+                retries, wait_s = (made.retries, made.wait_s(attempt)) if made else (5, 2.0**attempt)
+                if attempt > retries:
+                    raise
+            await DBOS.sleep_async(wait_s)
+            attempt += 1
+
+    async def _attempt(self, name: str, payload: str, attempt: int) -> None:
+        assert self._loop is not None
+        call = asyncio.run_coroutine_threadsafe(self._call(name, payload, attempt), self._loop)
+        await asyncio.wrap_future(call)
+
+    async def _call(self, name: str, payload: str, attempt: int) -> None:
+        """On the worker's loop: one attempt."""
+        async with self._slots:
+            if self._leaving:  # for another worker: to return or raise would be to have tried
+                await asyncio.Event().wait()
+            self._busy += 1
+            began = time.perf_counter()
+            try:
+                made = TASKS.get(name)
+                if made is None:
+                    raise ConfigError(f"there is no task named {name} in this worker", cure="declare it, or cancel it")
+                await made.run(payload)
+                logger.info("task %s done in %.0f ms", name, (time.perf_counter() - began) * 1e3)
+            except Exception as exc:
+                logger.error("task %s failed at attempt %d: %s", name, attempt, _short(exc), exc_info=exc)
+                raise TaskFailed(_short(exc)) from None
+            finally:
+                self._busy -= 1
+
+
+def hand_on(rows: Iterable[outbox.Enqueued]) -> None:
+    """Enqueue *rows* with the engine of this process, which starts an id only once."""
+    from dbos import DBOS
+
+    for row in rows:
+        options = {"workflow_name": _ONE, "queue_name": QUEUE, "workflow_id": row.id, "app_version": _NAME}
+        left_s = row.due_s - time.time()
+        if left_s > 0.01:
+            options["delay_seconds"] = left_s  # type: ignore[assignment]
+        DBOS.enqueue_workflow_with_options(options, row.task, row.payload)  # type: ignore[arg-type]
+
+
+def worker_id() -> str:
+    """Who runs something: the machine, the process, and a number of its own, as process ids come again."""
+    return f"{_machine()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
+
+
+def _machine() -> str:
+    try:
+        space = str(Path("/proc/self/ns/pid").readlink()).strip(
+            "pid:[]"
+        )  # containers of one host count processes apart
+    except OSError:
+        space = "0"
+    return f"{socket.gethostname()}-{space}"
+
+
+def _abandoned(alive: set[str]) -> list[str]:
+    """The workers with unfinished tasks that are gone; their tasks are in the queue again."""
+    from dbos import DBOS
+
+    pending = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
+    dead = [each for each in {flow.executor_id for flow in pending} if each and (each not in alive or _ended(each))]
+    if dead:
+        DBOS._recover_pending_workflows(dead)
+    return dead
+
+
+def _ended(number: str) -> bool:
+    """Whether the process of *number* was one of this machine, and is no more."""
+    machine, _, rest = number.partition("/")
+    pid = rest.partition("/")[0]
+    if machine != _machine() or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+
+
+def _to_schedule(made: Task[..., Any], function: Callable[..., Any]) -> Any:
+    return {
+        "schedule_name": made.name, "workflow_fn": function, "schedule": made.cron, "context": made.name,
+        "cron_timezone": made.timezone, "queue_name": QUEUE,
+    }  # fmt: skip
+
+
+def _hush() -> None:
+    """Let DBOS's records go where all others go, but for failures of tasks, which are told of once."""
+    theirs = logging.getLogger("dbos")
+    theirs.handlers.clear()
+    theirs.propagate = True
+    theirs.setLevel(logging.ERROR)
+    if _no_failure not in theirs.filters:
+        theirs.addFilter(_no_failure)
+
+
+def _no_failure(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], TaskFailed))
+
+
+def _destroy() -> None:
+    from dbos import DBOS
+
+    DBOS.destroy(destroy_registry=True)
+
+
+def _short(exc: BaseException) -> str:
+    return f"{type(exc).__name__}: {log.redact(str(exc))}"[:500]
+
+
+# --- plugging in ---
+
+
+def system_url(config: Config) -> str:
+    """Where DBOS's tables are: in the project's PostgreSQL, or in ``tasks.db`` beside its SQLite file."""
+    if config.database_url.startswith("postgres"):
+        from ..db.exec.postgres import Address
+
+        return Address.of(config.database_url).url
+    return f"sqlite:///{config.root / config.data_dir / 'tasks.db'}"
+
+
+def check(tasks: Iterable[Task[..., Any]]) -> None:
+    """Raise ConfigError if *tasks* cannot run here: no engine, or a cron expression that means nothing."""
+    outbox.require_engine()
+    from zoneinfo import ZoneInfo
+
+    for made in tasks:
+        if made.cron is None:
+            continue
+        from croniter import croniter  # type: ignore[import-untyped,unused-ignore]
+
+        if not croniter.is_valid(made.cron, second_at_beginning=True):
+            raise ConfigError(
+                f"the task {made.name} has the cron expression {made.cron!r}",
+                cure='minute hour day month weekday: cron="0 3 * * *" is every day at three',
+            )
+        try:
+            ZoneInfo(made.timezone)
+        except (KeyError, ValueError, OSError):
+            raise ConfigError(
+                f"the task {made.name} has the unknown timezone {made.timezone!r}", cure='"Europe/Berlin", or "UTC"'
+            ) from None
+
+
+class Plug:
+    """The engine of a project's worker: what the app calls at its start and at its end.
+
+    A project that declares no task of its own gets no engine, until something is enqueued all the
+    same, as Turnout's own mail may be. When development loads the project anew, the next app begins
+    before the last one ends: they share the engine of the process.
+    """
+
+    _shared: Engine | None = None
+    _users = 0
+
+    def __init__(self, config: Config) -> None:
+        self._url = system_url(config)
+        self._begun = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def start(self) -> None:
+        """For ``on_startup``."""
+        from ..db import db
+
+        self._loop = asyncio.get_running_loop()
+        outbox.on_put.append(self._told)
+        if any(own(each) for each in TASKS.values()) or (TASKS and await _left_over(db)):
+            self._begin()
+
+    async def stop(self) -> None:
+        """For ``on_shutdown``; before the database is closed."""
+        if self._told in outbox.on_put:
+            outbox.on_put.remove(self._told)
+        if not self._begun:
+            return
+        self._begun = False
+        Plug._users -= 1
+        if Plug._users == 0 and Plug._shared is not None:
+            engine, Plug._shared = Plug._shared, None
+            await engine.stop()
+
+    def _told(self) -> None:
+        if not self._begun and self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._begin)
+
+    def _begin(self) -> None:
+        from ..db import db
+
+        if self._begun:
+            return
+        self._begun = True
+        Plug._users += 1
+        if Plug._shared is None:
+            Plug._shared = Engine(self._url, db)
+            Plug._shared.start()
+        else:
+            Plug._shared.reschedule()
+
+
+async def _left_over(database: Database) -> bool:
+    try:
+        return bool(await outbox.waiting(database, 1))
+    except DbError:
+        return False
+
+
+# --- for the command line ---
+
+
+def client(config: Config) -> DBOSClient | None:
+    """A look at DBOS's books from outside; None where there are none yet."""
+    outbox.require_engine()
+    url = system_url(config)
+    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+        return None
+    from dbos import DBOSClient
+
+    _hush()
+    return DBOSClient(system_database_url=url, serializer=Json(), application_name=_NAME, retry_connection_errors=False)  # type: ignore[arg-type]
+
+
+def over(status: str) -> bool:
+    """Whether nothing more will happen to a task of that status."""
+    return status in _OVER
