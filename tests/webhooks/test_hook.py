@@ -184,6 +184,15 @@ async def test_one_event_at_two_routes_is_two_effects(tmp_path):
         assert await effects() == ["evt_1", "evt_1"]
 
 
+async def test_a_delivery_sent_again_to_another_path_of_the_route_has_no_effect(tmp_path):
+    async with opened(tmp_path, **{"app/all/[...rest]/route.py": ROUTE}) as client:
+        signature = stripe.sign(event(), SECRET, at_s=int(time.time()))
+        for path in ("/all/a", "/all/b", "/all/a/b"):
+            assert (await deliver(client, event(), signature, path)).status == 200
+
+        assert await effects() == ["evt_1"]
+
+
 async def test_the_route_answers_only_the_methods_it_exports(tmp_path):
     async with opened(tmp_path) as client:
         assert (await client.get("/hook")).status == 405

@@ -259,6 +259,20 @@ def test_a_header_that_stripe_would_not_send_is_refused(header: str):
     assert refused(lambda: stripe.verify(BODY, header, SECRET, now_s=NOW_S)) in ("malformed", "mismatch")
 
 
+def test_a_field_full_of_signatures_is_not_worked_through():
+    many = ",".join([f"v1={BAD}"] * 400)
+    assert refused(lambda: stripe.verify(BODY, f"t={NOW_S},{many},v1={V1}", SECRET, now_s=NOW_S)) == "malformed"
+    headers = standard.sign(BODY, SECRET, message_id="m", at_s=NOW_S)
+    headers["webhook-signature"] = " ".join([headers["webhook-signature"]] * 400)
+    assert refused(lambda: standard.verify(BODY, headers, SECRET, now_s=NOW_S)) == "malformed"
+
+
+def test_a_form_of_githubs_is_told_apart():
+    body = b"payload=%7B%7D"
+    with pytest.raises(BadRequest, match="application/json"):
+        Sender("github").construct(Sender("github").headers(body), body)
+
+
 S1 = standard.sign(BODY, SECRET, message_id="msg_1", at_s=NOW_S)["webhook-signature"]
 B1 = "v1," + "A" * 43 + "="
 

@@ -182,7 +182,7 @@ def _once_more(row: dict[str, Any], config: Config, send: Callable[[], int]) -> 
         return send()
 
     def turn(was: str, outcome: str) -> None:
-        _with_database(config, lambda database: inbox.reopen(database, row["path"], row["id"], was, outcome))
+        _with_database(config, lambda database: inbox.reopen(database, row["scope"], row["id"], was, outcome))
 
     turn("done", "replayed")
     try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ..errors import BadRequest
 from .verify import (
     Event,
     Secrets,
@@ -23,7 +24,7 @@ from .verify import (
     parse_payload,
     refuse,
     texts,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from ..env import Secret
@@ -72,6 +73,8 @@ def construct_event(payload: bytes, headers: Headers | Mapping[str, str], secret
         BadRequest: it is signed, and no event.
     """
     verify(payload, headers.get(HEADER), secret)
+    if payload.startswith(b"payload="):
+        raise BadRequest("The event is a form; set the webhook's content type to application/json")
     found = parse_payload(payload)
     kind, action = check_type(headers.get("x-github-event")), found.get("action")
     if isinstance(action, str) and action:

@@ -84,7 +84,8 @@ class Webhook:
         event = self._event(payload, request.headers)
         if event.provider == "slack" and event.type == "url_verification":
             return Response.json({"challenge": event.get("challenge")})
-        await self._handle(event)
+        # Not the path: whoever has seen a delivery could send it to another one of the same route.
+        await self._handle(event, request.route.pattern if request.route else request.path)
         return Response.json({"received": True})
 
     def _event(self, payload: bytes, headers: Headers) -> Event:
@@ -96,15 +97,15 @@ class Webhook:
                 diagnose.tell(f"signed, but {exc.detail}")
             raise
 
-    async def _handle(self, event: Event) -> None:
+    async def _handle(self, event: Event, scope: str) -> None:
         from .inbox import ignored, once
 
         handler = self._handlers.get(event.type) or self._handlers.get(_kind(event)) or self._handlers.get(ANY)
         if handler is None:
-            await ignored(event.id, event.type)
+            await ignored(event.id, event.type, scope=scope)
             return
         try:
-            async with once(event.id, event.type) as tx:
+            async with once(event.id, event.type, scope=scope) as tx:
                 if tx is not None:
                     await handler(event, tx)
         except (HTTPError, DbError) as exc:

@@ -2,7 +2,7 @@
 
 An event is noted in the transaction of its effect. So either both are there or neither is,
 whatever dies in between; a second delivery, even at the same moment, finds the note and does
-nothing. An event belongs to the path that it came to: Stripe sends one id to each of your
+nothing. An event belongs to a scope, the path that it came to: Stripe sends one id to each of your
 endpoints. A failure is noted too, afterwards and apart, as is an event that nobody takes: for
 ``turnout webhooks list`` and ``replay``.
 
@@ -36,45 +36,51 @@ _UNDEFINED_TABLE = "42P01"
 
 # bytea, as a body may hold what is no text; seconds as a number, which both engines keep the same.
 _TABLE = """create table if not exists _turnout_webhook_events (
-    path text not null,
+    scope text not null,
     id text not null,
+    path text not null,
     type text not null,
     provider text not null,
     outcome text not null,
     tries integer not null,
+    repeated boolean not null,
     received_s double precision not null,
     payload bytea,
     error text,
-    primary key (path, id)
+    primary key (scope, id)
 )"""
-_INDEX = "create index if not exists _turnout_webhook_events_received on _turnout_webhook_events (received_s)"
-# One row comes back for an event that is ours to handle; none for one that is done. Where two try at
-# once, the second waits for the first to end, and sees what it left.
+_INDEXES = (
+    "create index if not exists _turnout_webhook_events_received on _turnout_webhook_events (received_s)",
+    "create index if not exists _turnout_webhook_events_kept on _turnout_webhook_events (received_s) "
+    "where payload is not null",
+)
+# Says whether the event was done before. Where two try at once, the second waits for the first to end,
+# and sees what it left.
 _CLAIM = """insert into _turnout_webhook_events
-    (path, id, type, provider, outcome, tries, received_s, payload)
-values (:path, :id, :type, :provider, 'done', 1, :now_s, :payload)
-on conflict (path, id) do update set outcome = 'done', tries = _turnout_webhook_events.tries + 1, error = null
-where _turnout_webhook_events.outcome <> 'done'
-returning tries"""
-_AGAIN = "update _turnout_webhook_events set tries = tries + 1 where path = :path and id = :id"
+    (scope, id, path, type, provider, outcome, tries, repeated, received_s, payload)
+values (:scope, :id, :path, :type, :provider, 'done', 1, false, :now_s, :payload)
+on conflict (scope, id) do update set repeated = _turnout_webhook_events.outcome = 'done',
+    outcome = 'done', tries = _turnout_webhook_events.tries + 1, error = null
+returning repeated"""
 _NOTE = """insert into _turnout_webhook_events
-    (path, id, type, provider, outcome, tries, received_s, payload, error)
-values (:path, :id, :type, :provider, :outcome, 1, :now_s, :payload, :error)
-on conflict (path, id) do update set
+    (scope, id, path, type, provider, outcome, tries, repeated, received_s, payload, error)
+values (:scope, :id, :path, :type, :provider, :outcome, 1, false, :now_s, :payload, :error)
+on conflict (scope, id) do update set
     outcome = case when _turnout_webhook_events.outcome = 'done' then 'done' else excluded.outcome end,
     error = case when _turnout_webhook_events.outcome = 'done' then null else excluded.error end,
     tries = _turnout_webhook_events.tries + 1"""
 _FORGET = "delete from _turnout_webhook_events where received_s < :before_s"
 _EMPTY = """update _turnout_webhook_events set payload = null
 where payload is not null and received_s <= (
-    select received_s from _turnout_webhook_events order by received_s desc limit 1 offset :kept
+    select received_s from _turnout_webhook_events where payload is not null
+    order by received_s desc limit 1 offset :kept
 )"""
-_LIST = """select path, id, type, provider, outcome, tries, received_s, error, payload is not null as kept
+_LIST = """select scope, id, path, type, provider, outcome, tries, received_s, error, payload is not null as kept
 from _turnout_webhook_events order by received_s desc, id limit :limit"""
-_FIND = """select path, id, type, provider, outcome, tries, received_s, error, payload
+_FIND = """select scope, id, path, type, provider, outcome, tries, received_s, error, payload
 from _turnout_webhook_events where id = :id order by received_s desc"""
 _REOPEN = """update _turnout_webhook_events set outcome = :outcome
-where path = :path and id = :id and outcome = :was returning id"""
+where scope = :scope and id = :id and outcome = :was returning id"""
 
 _ready: WeakSet[Any] = WeakSet()  # the engines whose database has the table
 _SIGNED = {
@@ -85,7 +91,7 @@ _SIGNED = {
 
 @asynccontextmanager
 async def once(
-    event_id: str, type: str | None = None, *, database: Database | None = None
+    event_id: str, type: str | None = None, *, scope: str | None = None, database: Database | None = None
 ) -> AsyncIterator[Transaction | None]:
     """A transaction for the effects of one event, or None when it has had them.
 
@@ -101,23 +107,23 @@ async def once(
     Args:
         event_id: The sender's id of the event, after its signature was verified.
         type: For the list of what arrived; the payload's ``type`` if None.
+        scope: Within what the id is one event; the path of the request if None.
         database: The project's if None.
 
     Raises:
         BadRequest: the id is not 1 to 255 visible ASCII characters.
         DbError: the database refused, or is away.
     """
-    delivery = await _delivery(event_id, type)
+    delivery = await _delivery(event_id, type, scope)
     target = database or _database()
     await _prepare(target)
     claimed = False
     try:
         async with target.transaction() as tx:
-            claimed = await tx.sql(_CLAIM, **delivery).single() is not None
+            found = await tx.sql(_CLAIM, **delivery).single()
+            claimed = found is not None and not found["repeated"]
             if claimed:
                 yield tx
-            else:
-                await tx.sql(_AGAIN, path=delivery["path"], id=delivery["id"])
     except Exception as exc:
         if isinstance(exc, DbError) and exc.code == _UNDEFINED_TABLE:
             _ready.discard(target.engine)  # somebody has dropped the table; the next delivery makes it
@@ -129,9 +135,11 @@ async def once(
     _clean_some_time(target)
 
 
-async def ignored(event_id: str, type: str | None = None, *, database: Database | None = None) -> None:
+async def ignored(
+    event_id: str, type: str | None = None, *, scope: str | None = None, database: Database | None = None
+) -> None:
     """Note an event that nobody takes; a failure to do so is logged and nothing more."""
-    delivery = await _delivery(event_id, type)
+    delivery = await _delivery(event_id, type, scope)
     target = database or _database()
     try:
         await _prepare(target)
@@ -154,9 +162,9 @@ async def find(database: Database, event_id: str) -> list[dict[str, Any]]:
     return [row | {"payload": row["payload"] and bytes.fromhex(row["payload"][2:])} for row in found]
 
 
-async def reopen(database: Database, path: str, event_id: str, was: str, outcome: str = "replayed") -> bool:
+async def reopen(database: Database, scope: str, event_id: str, was: str, outcome: str = "replayed") -> bool:
     """Let an event be handled once more at its next delivery; False if it is not *was* any more."""
-    return await database.sql(_REOPEN, path=path, id=event_id, was=was, outcome=outcome).single() is not None
+    return await database.sql(_REOPEN, scope=scope, id=event_id, was=was, outcome=outcome).single() is not None
 
 
 async def clean(database: Database, *, now_s: float | None = None) -> None:
@@ -172,7 +180,7 @@ def _database() -> Database:
     return db
 
 
-async def _delivery(event_id: str, type: str | None) -> dict[str, Any]:
+async def _delivery(event_id: str, type: str | None, scope: str | None) -> dict[str, Any]:
     """What there is to note: the request in flight knows the path and the payload."""
     request = current.get(None)
     payload, path, provider = None, "", ""
@@ -182,7 +190,8 @@ async def _delivery(event_id: str, type: str | None) -> dict[str, Any]:
             payload = await request.bytes()
         provider = next((name for field, name in _SIGNED.items() if request.headers.has(field)), "")
     return {
-        "path": path, "id": check_id(event_id), "type": _type_in(payload) if type is None else type,
+        "scope": path if scope is None else scope, "path": path,
+        "id": check_id(event_id), "type": _type_in(payload) if type is None else type,
         "provider": provider, "now_s": time.time(), "payload": payload,
     }  # fmt: skip
 
@@ -209,13 +218,17 @@ async def _prepare(database: Database) -> None:
     if engine in _ready:
         return
     try:
-        await database.sql(_TABLE)
-        await database.sql(_INDEX)
+        await _make(database)
     except DbError:
         # Two workers that make it at once: on PostgreSQL "if not exists" may still collide.
-        await database.sql(_TABLE)
-        await database.sql(_INDEX)
+        await _make(database)
     _ready.add(engine)
+
+
+async def _make(database: Database) -> None:
+    await database.sql(_TABLE)
+    for statement in _INDEXES:
+        await database.sql(statement)
 
 
 async def _read(database: Database, statement: Any, **values: Any) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from .verify import (
     parse_time,
     refuse,
     texts,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

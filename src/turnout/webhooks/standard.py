@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from .verify import (
+    MAX_SIGNATURES,
     TOLERANCE_S,
     Event,
     Secrets,
@@ -30,7 +31,7 @@ from .verify import (
     parse_time,
     refuse,
     texts,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from ..env import Secret
@@ -73,8 +74,8 @@ def verify(
     if stamp_s is None:
         refuse("malformed", "the timestamp field is not in Unix seconds")
     given = [item.removeprefix("v1,") for item in signatures.split(" ") if item.startswith("v1,")]
-    if not given:
-        refuse("malformed", "the signature field has no v1,<base64>")
+    if not 0 < len(given) <= MAX_SIGNATURES:
+        refuse("malformed", "the signature field has no v1,<base64>, or too many")
     head = f"{message_id}.{stamp}.".encode()
 
     def fits(text: str, body: bytes) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .verify import (
+    MAX_SIGNATURES,
     TOLERANCE_S,
     Event,
     Secrets,
@@ -25,7 +26,7 @@ from .verify import (
     parse_time,
     refuse,
     texts,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from ..env import Secret
@@ -71,8 +72,8 @@ def verify(
     stamp_s = parse_time(stamps[0]) if len(stamps) == 1 else None
     if stamp_s is None:
         refuse("malformed", "Stripe-Signature has no single t=<unix seconds>")
-    if not given:
-        refuse("malformed", "Stripe-Signature has no v1=<64 hex>; Stripe's other schemes are never accepted")
+    if not 0 < len(given) <= MAX_SIGNATURES:
+        refuse("malformed", "Stripe-Signature has no v1=<64 hex>, or too many; other schemes are never accepted")
     head = b"%d." % stamp_s
 
     def fits(key: str, body: bytes) -> bool:

@@ -22,6 +22,7 @@ from ..http import jsontext
 from . import diagnose
 
 TOLERANCE_S = 300
+MAX_SIGNATURES = 32  # a field full of them would cost us more than it costs to send
 # Digits and nothing else: int() would also take " 12", "+12" and "1_2", which nobody signs.
 _is_time = re.compile(r"(?:0|[1-9][0-9]{0,11})", re.ASCII).fullmatch
 _is_id = re.compile(r"[\x21-\x7e]{1,255}").fullmatch
