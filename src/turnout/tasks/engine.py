@@ -267,7 +267,9 @@ class Engine:
                 await made.run(payload)
                 logger.info("task %s done in %.0f ms", name, (time.perf_counter() - began) * 1e3)
             except Exception as exc:
-                logger.error("task %s failed at attempt %d: %s", name, attempt, _short(exc), exc_info=exc)
+                last = made is not None and attempt > made.retries
+                say = logger.error if last else logger.warning
+                say("task %s failed at attempt %d: %s", name, attempt, _short(exc), exc_info=exc if last else None)
                 raise TaskFailed(_short(exc)) from None
             finally:
                 self._busy -= 1
@@ -405,6 +407,7 @@ class Plug:
 
     def __init__(self, config: Config) -> None:
         self._url = system_url(config)
+        self._always = config.mail.queued  # what waits for its next attempt is in DBOS's books, and needs it too
         self._begun = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -414,7 +417,7 @@ class Plug:
 
         self._loop = asyncio.get_running_loop()
         outbox.on_put.append(self._told)
-        if any(own(each) for each in TASKS.values()) or (TASKS and await _left_over(db)):
+        if self._always or any(own(each) for each in TASKS.values()) or (TASKS and await _left_over(db)):
             self._begin()
 
     async def stop(self) -> None:
