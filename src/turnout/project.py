@@ -120,6 +120,10 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
     _plug_store(app)
     _plug_tasks(app, config)
     _plug_webhooks(mode)
+    if config.supabase:
+        from .auth.wire import begin
+
+        app.on_startup.append(begin)
     app.on_shutdown.append(auth.close)
     # Last, so that a load that fails leaves the policies of the project that goes on serving.
     load_policies(root)
@@ -236,6 +240,11 @@ def _plug_mail(config: Config) -> None:
 
     templates.configure(config.root / "templates", reload=config.mode == "development", asset=static.asset)
     origin = config.origin or (None if config.mode == "production" else f"http://localhost:{config.server.port}")
+    if config.mail.queued:
+        from .mail import queue  # noqa: F401  (loaded here, so that every worker knows its task)
+        from .tasks.outbox import require_engine
+
+        require_engine()
     mail.configure(config.mail, mode=config.mode, values=env, data=config.root / config.data_dir, origin=origin)
 
 

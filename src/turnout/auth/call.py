@@ -17,9 +17,9 @@ from ..http import jsontext
 from ..http.request import Request
 from ..http.response import Response
 from .errors import AuthError
-from .models import CallContext
 
 if TYPE_CHECKING:
+    from .models import CallContext
     from .service import AuthService
 
 API_VERSION = "x-supabase-api-version"
@@ -60,6 +60,8 @@ class Call:
     @property
     def context(self) -> CallContext:
         """Who calls, for the session's row and the limits."""
+        from .models import CallContext
+
         return CallContext(ip=self.request.ip, user_agent=self.request.headers.get("user-agent"))
 
     def query(self, name: str) -> str | None:

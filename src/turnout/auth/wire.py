@@ -12,14 +12,15 @@ Source: https://fetch.spec.whatwg.org/#http-cors-protocol
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
-from ..errors import DbError, Forbidden, HTTPError
+from ..errors import ConfigError, DbError, Forbidden
+from ..http.cors import Cors
 from ..http.request import Request
 from ..http.response import Response
-from .call import bearer, refusal
+from .call import bearer
 from .errors import AuthError
 
 if TYPE_CHECKING:
@@ -28,16 +29,19 @@ if TYPE_CHECKING:
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
-ALLOWED = (
-    "authorization, apikey, content-type, prefer, accept-profile, content-profile, range, "
-    "x-client-info, x-supabase-api-version, x-retry-count"
-)
-EXPOSED = "content-range, preference-applied, location, x-total-count, link, x-supabase-api-version, retry-after"
-PREFLIGHT_S = 600
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+LOOPBACK = ("127.0.0.1", "::1")
+SENT = (
+    "authorization", "apikey", "content-type", "prefer", "accept-profile", "content-profile", "range",
+    "x-client-info", "x-supabase-api-version", "x-retry-count",
+)  # fmt: skip
+READ = (
+    "content-range", "preference-applied", "location", "x-total-count", "link", "x-supabase-api-version",
+    "retry-after",
+)  # fmt: skip
 
-logger = logging.getLogger("turnout.wire")
+logger = logging.getLogger("turnout.auth")
+_is_local = re.compile(r"https?://(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?").fullmatch
 
 
 def is_on(config: Config) -> bool:
@@ -49,79 +53,69 @@ def endpoints(config: Config) -> dict[str, dict[str, Endpoint]]:
     """What the wire adds to an App: patterns, and the methods of each; nothing where it is off."""
     if not is_on(config):
         return {}
-    wire = Wire(config.supabase_origins, any_peer=bool(config.supabase), local_origins=config.mode != "production")
+    origins = frozenset(origin.lower() for origin in config.supabase_origins)
+    cors = WireCors(origins, headers=SENT, expose=READ, local=config.mode != "production")
+    rest = Rest()
     return {
-        "/auth/v1/[...path]": wire.methods(_auth),
-        "/rest/v1/[[...path]]": wire.methods(_rest),
+        "/auth/v1/[...path]": _methods(_auth, cors, any_peer=bool(config.supabase)),
+        "/rest/v1/[[...path]]": _methods(rest.answer, cors, any_peer=bool(config.supabase)),
     }
 
 
-class Wire:
-    """What both halves share: who may come, and what browsers are told.
+async def begin() -> None:
+    """Find out before the first request whether the wire can be served as the settings say.
 
-    Args:
-        origins: Origins whose pages may call, such as ``https://app.example.com``.
-        any_peer: False where only this machine may call.
-        local_origins: True to let pages of this machine call too, whatever their port.
+    Raises:
+        ConfigError: there are no keys, or a policy of the project could not hold.
     """
+    from ..db import db
+    from ..db.rest import check
+    from . import auth_service
 
-    def __init__(self, origins: list[str], *, any_peer: bool, local_origins: bool) -> None:
-        self._origins = frozenset(origin.lower() for origin in origins)
-        self._any_peer, self._local_origins = any_peer, local_origins
+    auth_service()
+    try:
+        await check(db)
+    except DbError as exc:
+        if not exc.retryable:
+            raise
+        logger.warning("row policies are not checked yet: %s", exc)
 
-    def methods(self, endpoint: Endpoint) -> dict[str, Endpoint]:
-        """*endpoint* for every method, and the answer to a browser's question before them."""
 
-        async def answered(request: Request) -> Response:
-            self._judge_peer(request)
-            return self._shared(request, await endpoint(request))
+class WireCors(Cors, frozen=True):
+    """Which pages may call; with *local* all of this machine, whatever their port."""
 
-        return {**dict.fromkeys((*METHODS, "HEAD"), answered), "OPTIONS": self._preflight}
+    local: bool = False
 
-    async def _preflight(self, request: Request) -> Response:
-        self._judge_peer(request)
-        response = Response(None, 204, {"allow": ", ".join((*METHODS, "HEAD", "OPTIONS"))})
-        if self._lets(request.headers.get("origin")):
-            response.headers.set("access-control-allow-methods", ", ".join(METHODS))
-            response.headers.set("access-control-allow-headers", ALLOWED)
-            response.headers.set("access-control-max-age", str(PREFLIGHT_S))
-        return self._shared(request, response)
+    def lets(self, origin: str) -> bool:
+        """Whether a page of *origin* may read the answer."""
+        return origin in self.origins or (self.local and _is_local(origin) is not None)
 
-    def _shared(self, request: Request, response: Response) -> Response:
-        """*response* with what its reader in a browser may see; never with credentials, as none are read."""
-        origin = request.headers.get("origin")
-        response.headers.append("vary", "Origin")
-        if origin is not None and self._lets(origin):
-            response.headers.set("access-control-allow-origin", origin)
-            response.headers.set("access-control-expose-headers", EXPOSED)
-        return response
 
-    def _lets(self, origin: str | None) -> bool:
-        if origin is None:
-            return False
-        if origin.lower() in self._origins:
-            return True
-        if not self._local_origins:
-            return False
-        try:
-            parts = urlsplit(origin)
-            return parts.scheme in ("http", "https") and parts.hostname in LOOPBACK and origin == _origin_of(parts)
-        except ValueError:  # a port or an address that is none
-            return False
+def _methods(endpoint: Endpoint, cors: Cors, *, any_peer: bool) -> dict[str, Endpoint]:
+    """*endpoint* for every method, and the answer to what a browser asks before it sends."""
 
-    def _judge_peer(self, request: Request) -> None:
-        if not self._any_peer and request.peer not in LOOPBACK:
+    def judge(request: Request) -> None:
+        if not any_peer and request.peer not in LOOPBACK:
             raise Forbidden(
                 "The endpoints for Supabase's clients answer to this machine only; "
                 "supabase = true under [tool.turnout] opens them",
                 code="wire_is_local",
             )
 
+    async def answered(request: Request) -> Response:
+        judge(request)
+        response = await endpoint(request)
+        cors.answer(request, response)
+        return response
 
-def _origin_of(parts: Any) -> str:
-    """The origin of a split URL as a browser writes it, so that nothing may come after it."""
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port is not None else "")
+    async def options(request: Request) -> Response:
+        judge(request)
+        response = Response(None, 204, {"allow": ", ".join((*METHODS, "OPTIONS"))})
+        cors.preflight(request, response, ", ".join(METHODS))
+        cors.answer(request, response)
+        return response
+
+    return {**dict.fromkeys(METHODS, answered), "OPTIONS": options}
 
 
 async def _auth(request: Request) -> Response:
@@ -131,17 +125,30 @@ async def _auth(request: Request) -> Response:
     return await gotrue(request, auth_service())
 
 
-async def _rest(request: Request) -> Response:
-    from ..db import db
-    from ..db.rest import rest
+class Rest:
+    """``/rest/v1`` for callers whose token is known; closed while a row policy could not hold."""
 
-    try:
-        scope = await scope_of(request)
-    except AuthError as exc:
-        return _unknown_caller(exc)
-    except (HTTPError, DbError) as exc:
-        return refusal(exc, request)
-    return await rest(request, db, scope)
+    def __init__(self) -> None:
+        self._checked = False
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one request for rows."""
+        from ..db import db
+        from ..db.rest import check, rest
+
+        try:
+            scope = await scope_of(request)
+            if not self._checked:
+                await check(db)
+                self._checked = True
+        except AuthError as exc:
+            return _refusal(401, *_why(exc), missing=exc.code == "no_authorization")
+        except DbError as exc:
+            return _refusal(exc.status, exc.code, "The database is not available right now")
+        except ConfigError as exc:
+            logger.error("%s", exc)
+            return _refusal(500, "PGRST000", "The server is not set up to serve tables")
+        return await rest(request, db, scope)
 
 
 async def scope_of(request: Request) -> Scope:
@@ -160,12 +167,16 @@ async def scope_of(request: Request) -> Scope:
     return Scope(str(claims.get("role") or "anon"), claims)
 
 
-def _unknown_caller(exc: AuthError) -> Response:
+def _why(exc: AuthError) -> tuple[str, str]:
+    if exc.code == "no_authorization":
+        return "PGRST302", "Anonymous access is disabled"
+    return "PGRST301", exc.message
+
+
+def _refusal(status: int, code: str, message: str, *, missing: bool = False) -> Response:
     """A refusal in PostgREST's shape; clients read all four keys."""
-    missing = exc.code == "no_authorization"
-    code = "PGRST302" if missing else "PGRST301"
-    message = "Anonymous access is disabled" if missing else exc.message
-    response = Response.json({"code": code, "message": message, "details": None, "hint": None}, 401)
-    response.headers.set("www-authenticate", "Bearer" if missing else 'Bearer error="invalid_token"')
+    response = Response.json({"code": code, "message": message, "details": None, "hint": None}, status)
+    if status == 401:
+        response.headers.set("www-authenticate", "Bearer" if missing else 'Bearer error="invalid_token"')
     response.headers.set("cache-control", "no-store")
     return response
