@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..routing.manifest import RouteFile
 
 T = TypeVar("T")
+WRITES = ("POST", "PUT", "DELETE", "PATCH")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -41,13 +42,24 @@ def run(args: argparse.Namespace) -> int:
     remarks = [] if found.errors else [*_remarks(root), *_about_policies(root), *_about_mail(root)]
     if args.json:
         problems = [as_data(each) for each in found.errors + remarks]
-        print(json.dumps({"ok": not problems, "routes": routes, "problems": problems}))
+        said = {"ok": not problems, "routes": routes, "problems": problems, "undeclared": found.undeclared}
+        print(json.dumps(said))
     else:
         for each in found.errors + remarks:
             print(as_text(each, sys.stderr), file=sys.stderr)
         if not found.errors and not remarks:
             print(f"{routes} route{'' if routes == 1 else 's'}, no problems")
+        if not found.errors:
+            _print_undeclared(found.undeclared)
     return CANNOT_START if found.errors else FAILED if remarks else 0
+
+
+def _print_undeclared(routes: list[dict[str, Any]]) -> None:
+    """Routes that may be meant for everybody, or guarded by middleware; only their author knows."""
+    if routes:
+        print('These write, and do not say who may call them (auth = "public", "user" and so on):')
+    for route in routes:
+        print(f"  {','.join(route['methods']):<16} {route['pattern']:<32} {route['file']}")
 
 
 class _Found:
@@ -56,6 +68,7 @@ class _Found:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.errors: list[ConfigError] = []
+        self.undeclared: list[dict[str, Any]] = []  # routes that write and have no ``auth``
 
     def tried(self, step: Callable[[], T]) -> T | None:
         """The result of *step*; None, and one more problem, if it raises."""
@@ -104,6 +117,10 @@ class _Found:
         from ..routing.module import load_module, read_exports
 
         exports = self.tried(lambda: read_exports(load_module(route.file, self.root), route.file))
+        writes = [method for method in exports.handlers if method in WRITES] if exports else []
+        if exports and writes and exports.config.auth is None:
+            file = route.file.relative_to(self.root).as_posix()
+            self.undeclared.append({"pattern": route.pattern.text, "methods": writes, "file": file})
         for handler in exports.handlers.values() if exports else ():
             self.tried(lambda: bind(handler, route.pattern, str(route.file), run_sync=_no_thread))  # noqa: B023
 
