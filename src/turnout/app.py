@@ -21,6 +21,7 @@ from .errors import BadRequest, DbError, HTTPError, MethodNotAllowed, NotFound
 from .http import guard, problem
 from .http.address import Trust
 from .http.body import Limits
+from .http.cors import Cors
 from .http.fetch import PROBES
 from .http.guard import AllowedHosts
 from .http.path import is_plain, join, segments
@@ -45,7 +46,7 @@ class Route:
     """
 
     __slots__ = (
-        "allow", "body_limit", "cancel_on_disconnect", "file", "info", "max_duration", "methods", "pattern",
+        "allow", "body_limit", "cancel_on_disconnect", "cors", "file", "info", "max_duration", "methods", "pattern",
         "probe", "special",
     )  # fmt: skip
 
@@ -58,13 +59,15 @@ class Route:
         body_limit: int | None = None,
         max_duration: float | None = None,
         cancel_on_disconnect: bool = True,
+        cors: Cors | None = None,
         probe: bool = False,
     ) -> None:
+        self.cors = cors
         self.pattern, self.file, self.methods = pattern, file, methods
         self.body_limit, self.max_duration, self.cancel_on_disconnect = body_limit, max_duration, cancel_on_disconnect
         self.probe = probe
         # Whether something differs from the defaults.
-        self.special = (body_limit, max_duration, cancel_on_disconnect) != (None, None, True)
+        self.special = (body_limit, max_duration, cancel_on_disconnect, cors) != (None, None, True, None)
         self.info = RouteInfo(pattern.text, str(file))
         if "GET" in self.methods:
             self.methods.setdefault("HEAD", self.methods["GET"])
@@ -72,7 +75,10 @@ class Route:
         self.methods.setdefault("OPTIONS", self._options)
 
     async def _options(self, request: Request) -> Response:
-        return Response(None, 204, {"allow": self.allow})
+        response = Response(None, 204, {"allow": self.allow})
+        if self.cors is not None:
+            self.cors.preflight(request, response, self.allow)
+        return response
 
 
 class App:
@@ -85,6 +91,7 @@ class App:
         limits: What a request may bring.
         admission: How much one worker takes on.
         threads: For handlers written with ``def``.
+        cors: Who may read what no route answers: 404 and 405.
         trailing_slash: True: ``/x`` redirects to ``/x/``; False: the reverse.
         debug: True in development: answers show what went wrong.
     """
@@ -98,14 +105,15 @@ class App:
         limits: Limits | None = None,
         admission: Admission | None = None,
         threads: Threads | None = None,
+        cors: Cors | None = None,
         trailing_slash: bool = False,
         debug: bool = False,
     ) -> None:
         self.hosts, self.trust, self.limits = allowed_hosts, trust or Trust(), limits or Limits()
         self.admission, self.threads = admission or Admission(), threads or Threads()
-        self.debug = debug
+        self.debug, self.cors = debug, cors
         # Whether requests must be told of limits and trust that are not theirs by default.
-        self._own_terms = self.limits != Limits() or self.trust != Trust()
+        self._own_terms = self.limits != Limits() or self.trust != Trust() or cors is not None
         self.error_page: ErrorPage | None = None
         self.on_startup: list[Callable[[], Awaitable[None]]] = []
         self.on_shutdown: list[Callable[[], Awaitable[None]]] = []
@@ -129,14 +137,14 @@ class App:
     async def fetch(self, request: Request) -> Response:
         """Answer *request*; what a handler raises becomes a response, only cancellation passes."""
         if self._own_terms:
-            request.limits, request.trust = self.limits, self.trust
+            request.limits, request.trust, request.cors = self.limits, self.trust, self.cors
         current.set(request)
         admission = self.admission
         admission.in_flight += 1
         try:
             route = self._static.get(request.target) or self._find(request)
             request.route = route.info
-            if route.special:
+            if route.special or self._own_terms:
                 self._apply(route, request)
             # A Host value is judged once; whoever sends it again costs one look-up.
             if request._host not in self._good_hosts or admission.in_flight > admission.max_in_flight:
@@ -156,6 +164,9 @@ class App:
     def _apply(self, route: Route, request: Request) -> None:
         request.body_limit, request.max_duration = route.body_limit, route.max_duration
         request.cancel_on_disconnect = route.cancel_on_disconnect
+        request.cors = route.cors
+        if route.cors is not None:
+            request.special = True
 
     async def _finish(self, request: Request, response: Response) -> Response:
         """What only some responses need: a file, a place among the streams, cookies, HSTS, uploads to close."""
@@ -175,6 +186,8 @@ class App:
             self._write_cookies(request, response)
         if request.personal and not response.headers.has("cache-control"):
             response.headers.set("cache-control", "private, no-store")
+        if request.cors is not None:
+            request.cors.answer(request, response)
         for name, value in request.answer_headers:
             response.headers.set(name, value)
         request.answered = True

@@ -60,6 +60,7 @@ class MailConfig(Struct, frozen=True):
 
     transport: str | None = None  # what the environment has the secret of, if it is plain
     sender: str | None = None  # required in production
+    queued: bool = False
     timeout_s: float = 20
 
 
@@ -117,6 +118,7 @@ class Config(Struct, frozen=True):
         sync_threads: How many ``def`` handlers may run at once.
         supabase: Whether ``/auth/v1`` and ``/rest/v1`` are served; see ``auth.wire``.
         supabase_origins: Origins whose pages may call them.
+        cors: Origins whose pages may read every route's answers, where the route does not say otherwise.
     """
 
     root: Path
@@ -127,6 +129,7 @@ class Config(Struct, frozen=True):
     origin: str | None = None
     trailing_slash: bool = False
     sync_threads: int = 40
+    cors: list[str] = field(default_factory=list)
     supabase: bool | None = None  # None: served in development and tests, to this machine
     supabase_origins: list[str] = field(default_factory=list)
     app_dir: str = "app"

@@ -28,10 +28,11 @@ class Templates:
     Args:
         folder: Where they are; need not exist until one is asked for.
         reload: Look on each use whether the file has changed.
+        names: What every template may use.
     """
 
-    def __init__(self, folder: Path, *, reload: bool = False) -> None:
-        self.folder, self.reload = folder, reload
+    def __init__(self, folder: Path, *, reload: bool = False, **names: Any) -> None:
+        self.folder, self.reload, self.names = folder, reload, names
         self._environment: jinja2.Environment | None = None
 
     @property
@@ -50,7 +51,7 @@ class Templates:
             import jinja2
         except ImportError as exc:
             raise ConfigError("templates need jinja2", cure='pip install "turnout[templates]"') from exc
-        return jinja2.Environment(
+        environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(self.folder),
             autoescape=lambda name: name is None or not name.endswith(_UNESCAPED),
             undefined=jinja2.StrictUndefined,
@@ -60,6 +61,8 @@ class Templates:
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
+        environment.globals.update(self.names)
+        return environment
 
     def has(self, name: str) -> bool:
         """Whether there is a template *name*."""
@@ -136,10 +139,10 @@ _UNDEFINED = 'give it to render(), or write {{ name|default("") }} where it may 
 _configured: Templates | None = None
 
 
-def configure(folder: Path, *, reload: bool = False) -> Templates:
-    """Say where the project's templates are; those of another project are forgotten."""
+def configure(folder: Path, *, reload: bool = False, **names: Any) -> Templates:
+    """Say where the project's templates are, and the names that all of them know; another project's are forgotten."""
     global _configured
-    _configured = Templates(folder, reload=reload)
+    _configured = Templates(folder, reload=reload, **names)
     return _configured
 
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..routing.scan import ROUTE
 from .load import load, project_root
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print one line per route."""
     root = project_root(args.folder)
-    routes = [route for route in load(root, "development").app.routes if not route.probe]
+    # Those of the project: what Turnout and public/ answer besides is the same everywhere, or seen in the folder.
+    routes = [route for route in load(root, "development").app.routes if route.file.name == ROUTE]
     width = max([len(route.pattern.text) for route in routes], default=0)
     for route in sorted(routes, key=lambda route: route.pattern.text):
         methods = own_methods(route)

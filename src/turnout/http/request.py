@@ -27,6 +27,7 @@ from .url import URL, URLSearchParams
 if TYPE_CHECKING:
     import asyncio
 
+    from .cors import Cors
     from .form import FormData
 
 Model = TypeVar("Model")
@@ -99,6 +100,7 @@ class Request:
     body_limit: int | None = None
     max_duration: float | None = None
     cancel_on_disconnect: bool = True
+    cors: Cors | None = None  # of its route; of the app where there is none
     after_work: list[AfterWork] | None = None  # what after() noted
     set_cookies: list[tuple[str, str, dict[str, Any]]] | None = None
     answer_headers: Iterable[tuple[str, str]] = ()  # fields of the response, whichever it becomes
