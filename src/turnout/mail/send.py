@@ -131,6 +131,24 @@ class Mailer:
             if ours:
                 await self._hand_over(transport, message)
 
+    async def enqueue(self, message: Message) -> None:
+        """Write *message* down, to be sent by a worker.
+
+        Raises:
+            ConfigError: there is no queue, or no transport.
+        """
+        if not self.config.queued:
+            # Without the setting, workers that have not come by here would not know the task.
+            raise ConfigError(
+                "mail is not queued in this project",
+                file="pyproject.toml",
+                cure="add queued = true under [tool.turnout.mail]; queued=False then sends one directly",
+            )
+        from .queue import enqueue
+
+        _ = self.transport  # a setting that is missing is said now, and not in a worker's log
+        await enqueue(message)
+
     async def _hand_over(self, transport: Transport, message: Message) -> None:
         await transport.send(message)
         if self.mode == "production":
@@ -201,8 +219,9 @@ async def send_email(
     reply_to: str | Address | None = None,
     sender: str | Address | None = None,
     attachments: Sequence[Attachment] = (),
+    queued: bool | None = None,
 ) -> None:
-    """Send a message, and return when it was accepted.
+    """Send a message, and return when it was accepted, or, queued, when it was written down.
 
     Args:
         to: ``ada@example.com``, ``Ada <ada@example.com>``, or several, who all see each other.
@@ -215,6 +234,8 @@ async def send_email(
         reply_to: Where answers go.
         sender: Who it is from; the setting ``sender`` if None.
         attachments: Files that go with it.
+        queued: Hand it over later, and again if that fails; within a transaction it is part of that. The
+            setting ``queued`` if None, which must be on for this.
 
     Raises:
         ValueError: an address is none, or a line break stands where it would begin another header.
@@ -244,7 +265,12 @@ async def send_email(
         attachments=tuple(attachments),
         idempotency_key=idempotency_key,
     )
-    await now.send(message)
+    if queued is None:
+        queued = now.config.queued
+    if queued:
+        await now.enqueue(message)
+    else:
+        await now.send(message)
 
 
 def _origin(now: Mailer) -> dict[str, str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from ..errors import ConfigError, MailError
 
@@ -40,6 +42,14 @@ class ServiceAnswer:
         return " ".join(value.split())[:200] if isinstance(value, str) else ""
 
 
+@cache
+def _context() -> ssl.SSLContext:
+    # Reading all certificates takes longer than a request, so it is done once, and in a thread.
+    import httpx
+
+    return httpx.create_ssl_context()
+
+
 async def post(url: str, body: bytes, headers: Mapping[str, str], timeout_s: float, service: str) -> ServiceAnswer:
     """Send *body* to *url*; redirects are not followed, as the key would go along.
 
@@ -53,7 +63,8 @@ async def post(url: str, body: bytes, headers: Mapping[str, str], timeout_s: flo
         raise ConfigError(f"mail by {service} needs httpx", cure="pip install httpx") from exc
 
     try:
-        async with asyncio.timeout(timeout_s), httpx.AsyncClient(timeout=timeout_s) as client:
+        context = await asyncio.to_thread(_context)
+        async with asyncio.timeout(timeout_s), httpx.AsyncClient(timeout=timeout_s, verify=context) as client:
             request = client.build_request("POST", url, content=body, headers=dict(headers))
             answer = await client.send(request, stream=True)
             text = b""
