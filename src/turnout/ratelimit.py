@@ -258,7 +258,14 @@ def guard(rate: str, on_error: OnError = "allow") -> Callable[[Request, Next], A
 def identity(request: Request) -> str:
     """The signed-in user's id, else the client's address by the trusted-proxy rule."""
     user = user_id(request)
-    return f"user {user}" if user is not None else rate_key(request.ip)
+    if user is not None:
+        return f"user {user}"
+    trust = request.trust
+    # Without proxies the peer is the client, whose address need not be read again for every request.
+    return _address(request.ip if trust.networks or trust.unix else request.peer)
+
+
+_address = lru_cache(8192)(rate_key)
 
 
 @lru_cache(8192)
