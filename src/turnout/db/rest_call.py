@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BadRequest
 from ..http import jsontext
 from ..http.response import Response
+from .build import Page, Rows
 from .errors import error
 from .parse import WIRE_OPS, parse_array, parse_query
 from .plan import choose
@@ -60,7 +61,16 @@ async def call(request: Call, name: str) -> Response:
     )
     if void:
         return Response(None, 204, request.applied())
+    if not isinstance(found, Page):
+        found = _rows(name, found)
     return request.page(found, limit, offset, head, one=not function.many)
+
+
+def _rows(name: str, found: Any) -> Rows[Any]:
+    """What a function gave as rows; a plain value is in the column of the function's name."""
+    listed = found if isinstance(found, Rows) else [] if found is None else [found]
+    total = found.count if isinstance(found, Rows) else None
+    return Rows((each if isinstance(each, dict) else {name: each} for each in listed), total)
 
 
 def _split(pairs: list[tuple[str, str]]) -> tuple[dict[str, list[str]], list[tuple[str, str]]]:
