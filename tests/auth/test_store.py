@@ -129,3 +129,14 @@ def test_a_uuid_is_one_in_the_form_that_we_write() -> None:
     assert is_uuid(good)
     for bad in (None, 1, "", good.upper(), good.replace("-", ""), f"{{{good}}}", good[:-1], good + " ", "x" * 36):
         assert not is_uuid(bad)
+
+
+async def test_tables_that_another_process_dropped_are_made_again(tmp_path: Path) -> None:
+    async with world(str(tmp_path / "app.db")) as w:
+        await w.user()
+        other = Database(tmp_path / "app.db")
+        for name in ("flow_state", "one_time_tokens", "refresh_tokens", "sessions", "identities", "users"):
+            await other.sql(f"drop table auth_{name}")  # type: ignore[arg-type]
+        await other.close()
+        assert await w.auth.list_users() == ([], 0)
+        assert (await w.user()).user.email == ADA

@@ -118,10 +118,14 @@ class AuthCore:
 
         Outside of a request there is nobody to tell, and it is done at once.
         """
+
+        async def run() -> None:
+            await work()
+
         if current.get(None) is None:
             await work()
         else:
-            after(work)
+            after(run)  # a coroutine function, which needs no thread
 
     # --- what people type ---
 

@@ -98,6 +98,7 @@ class AuthService(AdminCalls, OAuthCalls):
             if row is not None and row["email_confirmed_at"] is not None:
                 if confirmed_now:
                     raise AuthError("user_already_exists")
+                await self.codes.as_if(tx)
                 return AuthResponse(self._made_up(email, metadata))
             if row is None:
                 row = self.user_row(email=email, encrypted_password=hashed, raw_user_meta_data=metadata)
@@ -584,6 +585,8 @@ class AuthService(AdminCalls, OAuthCalls):
         else:
             row = await tx.user_by_email(email)
             rows = [] if row is None else [row]
+        if not rows:
+            await self.codes.as_if(tx)
         found = None
         for row in rows:  # several may want to change to one address
             found = await self.codes.spend_otp(tx, row["id"], email, otp, kinds) if found is None else found

@@ -16,7 +16,7 @@ from typing import Any, LiteralString
 
 from ..db.database import Database, Transaction
 from ..db.rls import bootstrap
-from ..errors import ConfigError
+from ..errors import ConfigError, DbError
 from .models import Identity, User
 
 Row = dict[str, Any]
@@ -70,6 +70,7 @@ _TABLES: tuple[LiteralString, ...] = (
         verifier text, state text unique, redirect_to text, linking_user_id uuid)""",
     "create index if not exists auth_flow_state_user_id_idx on auth.flow_state (user_id)",
 )
+_GONE = "42P01"
 _MARK: LiteralString = "create table if not exists auth._turnout_auth (version integer primary key)"
 _FOREIGN: LiteralString = """
     select to_regclass('auth.users') is not null and to_regclass('auth._turnout_auth') is null as foreign_schema"""
@@ -153,18 +154,34 @@ class Store:
     async def transaction(self) -> AsyncIterator[Tx]:
         """All of it, or nothing; on SQLite alone among writers from its beginning."""
         await self.prepare()
-        async with self.database.transaction() as tx:
-            yield Tx(self, tx)
+        try:
+            async with self.database.transaction() as tx:
+                yield Tx(self, tx)
+        except DbError as exc:
+            if exc.code == _GONE:  # what was done in it is the caller's to repeat
+                self._prepared = None
+            raise
 
     async def one(self, sql: LiteralString, **values: Any) -> Row | None:
         """The one row of a statement of ours."""
-        await self.prepare()
-        return await self.database.sql(self.text(sql), **values).single()
+        rows = await self.rows(sql, **values)
+        return rows[0] if rows else None
 
     async def rows(self, sql: LiteralString, **values: Any) -> list[Row]:
         """The rows of a statement of ours."""
         await self.prepare()
+        try:
+            return list(await self.database.sql(self.text(sql), **values))
+        except DbError as exc:
+            if exc.code != _GONE:
+                raise
+        await self._prepare_again()
         return list(await self.database.sql(self.text(sql), **values))
+
+    async def _prepare_again(self) -> None:
+        """Another process has dropped the tables, as ``turnout db reset`` does."""
+        self._prepared = None
+        await self.prepare()
 
     async def user(self, user_id: str) -> Row | None:
         """The row of a user."""
