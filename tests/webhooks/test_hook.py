@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from projects import client_of
 
-from turnout import ConfigError, env
+from turnout import ConfigError, Request, env
 from turnout.db import db
 from turnout.testing import Answer, Client
-from turnout.webhooks import diagnose, github, inbox, slack, standard, stripe
+from turnout.webhooks import SignatureError, diagnose, github, inbox, slack, standard, stripe
 
 SECRET = "whsec_dGVzdCBzZWNyZXQgb2YgdHVybm91dA=="
 ROUTE = """
@@ -247,6 +249,25 @@ async def test_in_development_the_log_and_a_caller_on_this_machine_are_told_why(
         assert SECRET not in caplog.text
 
 
+@given(
+    field=st.sampled_from(["stripe-signature", "x-hub-signature-256", "x-slack-signature", "webhook-signature"]),
+    value=st.text(st.characters(max_codepoint=255, exclude_categories=["Cc"]), max_size=60)
+    | st.sampled_from(["sha256=", "v0=", "v1,", f"t={int(time.time())},v1="]).flatmap(
+        lambda head: st.text("0123456789abcdef,= ", max_size=70).map(head.__add__)
+    ),
+    body=st.binary(max_size=60) | st.just(event()),
+    provider=st.sampled_from([stripe, standard, github, slack]),
+    stamp=st.text("0123456789-+. e", max_size=12) | st.just(str(int(time.time()))),
+)
+@settings(deadline=None, max_examples=400)
+def test_nothing_that_is_not_signed_is_more_than_refused(field, value, body, provider, stamp):
+    hook = provider.webhook(secrets=[SECRET])
+    headers = {field: value, "x-slack-request-timestamp": stamp, "webhook-timestamp": stamp, "webhook-id": "m"}
+
+    with pytest.raises(SignatureError):
+        asyncio.run(hook(Request("POST", "/hook", headers=headers, body=body)))
+
+
 # -- what stops the start
 
 
@@ -259,6 +280,7 @@ async def test_in_development_the_log_and_a_caller_on_this_machine_are_told_why(
         ('@hook.on("a", "a")\nasync def f(event, tx): ...', "has a function already"),
         ("@hook.on\nasync def f(event, tx): ...", "needs the type"),
         ('hook = stripe.webhook(secrets="whsec_abc")', "name of an environment variable"),
+        ('hook = stripe.webhook(secrets="correcthorse")', "name of an environment variable"),
         ('hook = stripe.webhook(secrets="A, B-C")', "name of an environment variable"),
         ("hook = stripe.webhook(secrets=[])", "no signing secret"),
         ("hook = stripe.webhook(tolerance=0)", "tolerance"),
@@ -269,4 +291,4 @@ def test_a_hook_that_cannot_work_stops_the_start(tmp_path, line, message):
     with pytest.raises(ConfigError, match=message) as caught:
         client_of(tmp_path, {"app/hook/route.py": f"{head}{line}\nPOST = hook\n"})
     assert caught.value.file is not None and caught.value.file.name == "route.py"
-    assert "whsec_abc" not in str(caught.value)
+    assert "whsec_abc" not in str(caught.value) and "correcthorse" not in str(caught.value)

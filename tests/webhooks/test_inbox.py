@@ -156,6 +156,37 @@ async def test_a_table_that_was_dropped_is_made_again(place):
         assert await handle(database, "evt_2")
 
 
+async def test_where_the_table_is_there_nothing_is_made(new_postgres):
+    """A role that may not make tables can still receive webhooks."""
+    place = await asyncio.to_thread(new_postgres)
+    async with opened(place) as owner:
+        assert await handle(owner, "evt_1")
+        await owner.sql("create role app login")
+        await owner.sql("grant select, insert, update, delete on _turnout_webhook_events, effects to app")
+        (table,) = await owner.sql(
+            "select relrowsecurity as on from pg_class where relname = '_turnout_webhook_events'"
+        )
+        assert table["on"] is True
+        await owner.sql("create policy app on _turnout_webhook_events to app using (true)")
+        app = Database(place.replace("postgres@", "app@", 1))
+        try:
+            assert not await handle(app, "evt_1")
+            assert await handle(app, "evt_2")
+        finally:
+            await app.close()
+            await owner.sql("drop owned by app")
+            await owner.sql("drop role app")
+
+
+@pytest.mark.parametrize("type", ["\0", "\ud800", "a\x1b[2J", "x" * 9_999, ""])
+async def test_a_type_of_any_kind_is_noted(place, type):
+    async with opened(place) as database:
+        async with once("evt_1", type, database=database) as tx:
+            assert tx is not None
+        (row,) = await inbox.arrived(database, 9)
+        assert row["type"].isprintable() and len(row["type"]) <= 255
+
+
 async def test_notes_go_after_thirty_days_and_payloads_after_a_thousand(place, monkeypatch):
     async with opened(place) as database:
         for n in range(6):

@@ -87,7 +87,8 @@ def _list(args: argparse.Namespace, config: Config) -> int:
         if args.json:
             print(json.dumps({**row, "kept": bool(row["kept"]), "received_at": _when(row)}))
             continue
-        print(f"{_when(row)}  {row['outcome']:<8}  {_tries(row):<8}  {row['type']:<34}  {row['id']}  {row['path']}")
+        what = f"{row['outcome']:<8}  {_tries(row):<8}  {row['type']:<34}  {row['id']}"
+        print(f"{_when(row)}  {what}  {_printable(row['path'])}")
         if row["error"]:
             print(f"    {_printable(row['error'])}")
     if not rows and not args.json:

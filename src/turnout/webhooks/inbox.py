@@ -54,6 +54,8 @@ _INDEXES = (
     "create index if not exists _turnout_webhook_events_kept on _turnout_webhook_events (received_s) "
     "where payload is not null",
 )
+_PROTECT = "alter table _turnout_webhook_events enable row level security"
+_LOOK = "select 1 as n from _turnout_webhook_events limit 1"
 # Says whether the event was done before. Where two try at once, the second waits for the first to end,
 # and sees what it left.
 _CLAIM = """insert into _turnout_webhook_events
@@ -191,7 +193,7 @@ async def _delivery(event_id: str, type: str | None, scope: str | None) -> dict[
         provider = next((name for field, name in _SIGNED.items() if request.headers.has(field)), "")
     return {
         "scope": path if scope is None else scope, "path": path,
-        "id": check_id(event_id), "type": _type_in(payload) if type is None else type,
+        "id": check_id(event_id), "type": _type_in(payload) if type is None else _printable(type),
         "provider": provider, "now_s": time.time(), "payload": payload,
     }  # fmt: skip
 
@@ -201,7 +203,12 @@ def _type_in(payload: bytes | None) -> str:
         found = json.loads(payload or b"")["type"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return ""
-    return found if isinstance(found, str) and "\0" not in found else ""
+    return _printable(found) if isinstance(found, str) else ""
+
+
+def _printable(text: str) -> str:
+    """*text* as every database takes it, and no terminal minds it."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:255])
 
 
 async def _note(database: Database, delivery: dict[str, Any], outcome: str, error: str | None) -> None:
@@ -213,15 +220,21 @@ async def _note(database: Database, delivery: dict[str, Any], outcome: str, erro
 
 
 async def _prepare(database: Database) -> None:
-    """Make the table, once for each database that this process opens."""
+    """Make the table if it is not there; looked at once for each database that this process opens."""
     engine = database.engine
     if engine in _ready:
         return
     try:
-        await _make(database)
-    except DbError:
-        # Two workers that make it at once: on PostgreSQL "if not exists" may still collide.
-        await _make(database)
+        # Where it is there nothing is made: the right to make tables may not be ours.
+        await database.sql(_LOOK)
+    except DbError as exc:
+        if exc.code != _UNDEFINED_TABLE:
+            raise
+        try:
+            await _make(database)
+        except DbError:
+            # Two workers that make it at once: on PostgreSQL "if not exists" may still collide.
+            await _make(database)
     _ready.add(engine)
 
 
@@ -229,6 +242,9 @@ async def _make(database: Database) -> None:
     await database.sql(_TABLE)
     for statement in _INDEXES:
         await database.sql(statement)
+    if database.dialect == "postgres":
+        # Its owner sees every row; the roles of a REST interface over the same schema see none.
+        await database.sql(_PROTECT)
 
 
 async def _read(database: Database, statement: Any, **values: Any) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ MAX_SIGNATURES = 32  # a field full of them would cost us more than it costs to 
 # Digits and nothing else: int() would also take " 12", "+12" and "1_2", which nobody signs.
 _is_time = re.compile(r"(?:0|[1-9][0-9]{0,11})", re.ASCII).fullmatch
 _is_id = re.compile(r"[\x21-\x7e]{1,255}").fullmatch
-_is_name = re.compile(r"[A-Za-z_][A-Za-z0-9_]*").fullmatch
+_is_name = re.compile(r"[A-Z_][A-Z0-9_]*").fullmatch
 
 Secrets = str | Secret | Iterable[str | Secret]
 Fits = Callable[[str, bytes], bool]
@@ -131,10 +131,10 @@ def env_names(names: str) -> tuple[str, ...]:
     """
     wanted = tuple(name.strip() for name in names.split(","))
     for name in wanted:
-        # A secret given as a text would be looked up, not be found, and be shown in the log.
-        if not _is_name(name) or name.startswith("whsec_"):
+        # Capitals only: a secret given as a text would be looked up, not be found, and be shown in the log.
+        if not _is_name(name):
             raise ConfigError(
-                "secrets= as a text is the name of an environment variable, and this is none",
+                "secrets= as a text is the name of an environment variable in capitals, and this is none",
                 cure='secrets="STRIPE_WEBHOOK_SECRET", or a list of the secrets themselves',
             )
     return wanted
