@@ -8,7 +8,7 @@ touched. Codes and tokens are stored hashed; which hash is the caller's business
 
 from __future__ import annotations
 
-import uuid
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -71,6 +71,7 @@ _TABLES: tuple[LiteralString, ...] = (
     "create index if not exists auth_flow_state_user_id_idx on auth.flow_state (user_id)",
 )
 _GONE = "42P01"
+_uuid = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
 _MARK: LiteralString = "create table if not exists auth._turnout_auth (version integer primary key)"
 _FOREIGN: LiteralString = """
     select to_regclass('auth.users') is not null and to_regclass('auth._turnout_auth') is null as foreign_schema"""
@@ -80,13 +81,18 @@ _USER: LiteralString = "select * from auth.users where id = :id"
 _BY_EMAIL: LiteralString = "select * from auth.users where email = :email and is_sso_user = false"
 _IDENTITIES: LiteralString = "select * from auth.identities where user_id = :user_id order by created_at, id"
 _BY_SESSION: LiteralString = """
-    select u.*, s.id as session_id, s.not_after as session_not_after, s.created_at as session_created_at,
+    select u.id, u.aud, u.role, u.email, u.phone, u.email_confirmed_at, u.phone_confirmed_at, u.confirmed_at,
+        u.confirmation_sent_at, u.recovery_sent_at, u.email_change_sent_at, u.email_change, u.invited_at,
+        u.last_sign_in_at, u.banned_until, u.raw_app_meta_data, u.raw_user_meta_data, u.created_at, u.updated_at,
+        u.is_anonymous, u.deleted_at,
+        s.id as session_id, s.not_after as session_not_after, s.created_at as session_created_at,
         s.aal as session_aal, s.amr as session_amr, s.refreshed_at as session_refreshed_at,
         i.id as i_id, i.provider_id as i_provider_id, i.identity_data as i_data, i.provider as i_provider,
         i.email as i_email, i.last_sign_in_at as i_last, i.created_at as i_created, i.updated_at as i_updated
     from auth.users u left join auth.sessions s on s.user_id = u.id and s.id = :session_id
         left join auth.identities i on i.user_id = u.id
-    where u.id = :user_id order by i.created_at, i.id"""
+    where u.id = :user_id"""  # in no order: sorting wide rows took half the time
+
 
 
 def now() -> datetime:
@@ -101,12 +107,7 @@ def moment(text: str | None) -> datetime | None:
 
 def is_uuid(text: object) -> bool:
     """Whether *text* is a UUID as we write them."""
-    if not isinstance(text, str) or len(text) != 36:
-        return False
-    try:
-        return str(uuid.UUID(text)) == text
-    except ValueError:
-        return False
+    return isinstance(text, str) and _uuid(text) is not None
 
 
 class Store:
@@ -311,4 +312,6 @@ def joined(rows: list[Row]) -> User:
         }
         for row in rows if row["i_id"] is not None
     ]  # fmt: skip
+    if len(identities) > 1:
+        identities.sort(key=lambda each: (each["created_at"] or "", each["id"]))
     return to_user(rows[0], identities)
