@@ -49,7 +49,11 @@ def fail(word: str) -> None:
 
 @task
 async def sleep(seconds: float) -> None:
-    await asyncio.sleep(seconds)
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        print("cancelled while it ran", flush=True)
+        raise
 
 
 @task(cron="* * * * * *")
@@ -57,7 +61,7 @@ async def tick() -> None:
     await db.from_("ticks").insert({"due": str(int(time.time()))})
 """,
     "app/api/orders/route.py": """
-from lib.tasks import fail, ship, sleep
+from lib.tasks import ship
 from turnout import Conflict, Response, db
 
 
@@ -69,9 +73,12 @@ async def POST(body: dict):
         if body.get("refuse"):
             raise Conflict("sold out")
     return Response.json({"task": number}, status=201)
+""",
+    "app/api/any/route.py": """
+from lib.tasks import fail, sleep
 
 
-async def PUT(body: dict):
+async def POST(body: dict):
     task = {"fail": fail, "sleep": sleep}[body["task"]]
     return {"task": await task.enqueue(*body["args"], delay=body.get("delay", 0))}
 """,

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..config import Config, load_config
 from ..env import Mode, load_env
-from ..errors import ConfigError
+from ..errors import ConfigError, DbError
 from .load import project_root
 from .main import FAILED
 
@@ -56,7 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do one of them."""
-    from ..tasks import engine
+    from ..tasks import outbox
 
     root = project_root(args.root)
     mode = cast(Mode, os.environ.get("TURNOUT_MODE", "production"))
@@ -64,7 +64,20 @@ def run(args: argparse.Namespace) -> int:
     config = load_config(root, "development", load_env(root, mode))
     if args.action == "list" and args.limit < 1:
         raise ConfigError("--limit must be at least 1", cure="--limit 20")
-    books = engine.client(config)
+    outbox.require_engine()
+    try:
+        return _act(args, config)
+    except DbError as exc:
+        if exc.status < 500:
+            raise
+        raise ConfigError(f"{exc.message}{f' ({exc.details})' if exc.details else ''}", cure=exc.hint) from exc
+
+
+def _act(args: argparse.Namespace, config: Config) -> int:
+    from ..tasks import engine
+
+    there = _with_database(config, lambda db: engine.has_books(config, db))
+    books = engine.client(config) if there else None
     try:
         if args.action == "list":
             return _list(args, config, books)

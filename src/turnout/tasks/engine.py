@@ -13,6 +13,7 @@ Docs: https://docs.dbos.dev/python
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -336,7 +337,7 @@ def _to_schedule(made: Task[..., Any], function: Callable[..., Any]) -> Any:
 
 
 def _hush() -> None:
-    """Let DBOS's records go where all others go, but for failures of tasks, which are told of once."""
+    """Let DBOS's records go where all others go, but for what tasks raise, which is told of once, and cancellations."""
     theirs = logging.getLogger("dbos")
     theirs.handlers.clear()
     theirs.propagate = True
@@ -346,7 +347,8 @@ def _hush() -> None:
 
 
 def _no_failure(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], TaskFailed))
+    raised = record.exc_info[1] if record.exc_info else None
+    return not isinstance(raised, TaskFailed) and not type(raised).__name__.endswith("WorkflowCancelledError")
 
 
 def _destroy() -> None:
@@ -460,12 +462,28 @@ async def _left_over(database: Database) -> bool:
 # --- for the command line ---
 
 
-def client(config: Config) -> DBOSClient | None:
-    """A look at DBOS's books from outside; None where there are none yet."""
+def _has_table(file: Path) -> bool:
+    import sqlite3
+
+    if not file.exists():
+        return False
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        found = connection.execute("select 1 from sqlite_master where name = 'workflow_status'").fetchone()
+    return found is not None
+
+
+async def has_books(config: Config, database: Database) -> bool:
+    """Whether a worker has ever made DBOS's tables."""
+    if database.dialect == "sqlite":
+        return await asyncio.to_thread(_has_table, Path(system_url(config).removeprefix("sqlite:///")))
+    found = await database.sql("select to_regclass('dbos.workflow_status') is not null as there").single()
+    return found is not None and found["there"] is True
+
+
+def client(config: Config) -> DBOSClient:
+    """A look at DBOS's books from outside."""
     outbox.require_engine()
     url = system_url(config)
-    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
-        return None
     from dbos import DBOSClient
 
     _hush()
