@@ -59,6 +59,9 @@ _TABLE = """create table if not exists _turnout_idempotency (
     created_s double precision not null
 )"""
 _INDEX = "create index if not exists _turnout_idempotency_created on _turnout_idempotency (created_s)"
+# Where others serve the database too, as Supabase does, this keeps the answers from everybody but its owner.
+_SEALED = "select relrowsecurity as sealed from pg_class where oid = to_regclass('_turnout_idempotency')"
+_SEAL = "alter table _turnout_idempotency enable row level security"
 _FIND = """select fingerprint, status, headers, body from _turnout_idempotency
 where scope = :scope and created_s > :since_s"""
 _KEEP = """insert into _turnout_idempotency (scope, fingerprint, status, headers, body, created_s)
@@ -293,6 +296,8 @@ async def _prepare(db: Database) -> None:
         # Two workers that make it at once: on PostgreSQL "if not exists" may still collide.
         await db.sql(_TABLE)
         await db.sql(_INDEX)
+    if db.dialect == "postgres" and await db.sql(_SEALED) == [{"sealed": False}]:
+        await db.sql(_SEAL)
     _ready.add(engine)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 
 import asyncpg
 import pytest
@@ -97,7 +99,7 @@ class Shop:
     async def __aenter__(self):
         key = "integer primary key autoincrement"
         if self.engine == "postgres":
-            connection = await asyncpg.connect(str(db._place.url) if hasattr(db._place, "url") else None)
+            connection = await asyncpg.connect(str(db._place.url))
             await connection.execute(
                 "set client_min_messages = error; drop schema public cascade; create schema public"
             )
@@ -295,6 +297,48 @@ async def test_a_table_that_somebody_dropped_is_made_again(shop):
         await db.sql("drop table _turnout_idempotency")
         assert (await shop.post("b")).status == 500
         assert (await shop.post("b")).status == 201
+
+
+async def test_nobody_but_the_owner_reads_what_is_stored(shop):
+    async with shop:
+        await shop.post()
+        if shop.engine == "sqlite":
+            return  # there the file's owner is the only one who reads
+        connection = await asyncpg.connect(str(db._place.url))
+        try:
+            await connection.execute("create role reader; grant usage on schema public to reader")
+            await connection.execute("grant select on _turnout_idempotency to reader")
+            assert len(await connection.fetch("select * from _turnout_idempotency")) == 1
+            await connection.execute("set role reader")
+            assert await connection.fetch("select * from _turnout_idempotency") == []
+        finally:
+            await connection.execute("reset role; drop owned by reader; drop role reader")
+            await connection.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="uses the locks of a POSIX file")
+async def test_a_worker_that_has_the_key_makes_others_wait_until_it_dies(shop):
+    if shop.engine != "sqlite":
+        return  # there the database does it; see tests/faults
+    async with shop:
+        scope = idempotency._scope(Request("POST", "/orders"), "k-1")
+        holder = f"""
+import time
+from pathlib import Path
+from turnout import idempotency
+with idempotency._locked(Path({str(db.path)!r}), {idempotency._number(scope)}):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+        process = subprocess.Popen([sys.executable, "-c", holder], stdout=subprocess.PIPE)
+        try:
+            assert process.stdout.readline() == b"held\n"
+            assert (await shop.post()).status == 409
+            assert (await shop.post("k-2")).status == 201
+        finally:
+            process.kill()
+            process.communicate()
+        assert (await shop.post()).status == 201
 
 
 @pytest.mark.parametrize("path", ["/form", "/late"])
