@@ -16,11 +16,11 @@ redirect_urls = ["http://localhost:3000/**"]
 google_client_id = "google-client"
 mail_interval_s = 1
 mails_per_hour = 100000
-sign_ins_per_5_min = 100000
-verifications_per_5_min = 100000
-codes_per_5_min = 100000
-refreshes_per_5_min = 100000
-passwords_per_5_min = 100000
+sign_ins_per_five_min = 100000
+verifications_per_five_min = 100000
+codes_per_five_min = 100000
+refreshes_per_five_min = 100000
+passwords_per_five_min = 100000
 anonymous_per_hour = 100000
 """
 
