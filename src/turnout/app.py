@@ -21,6 +21,7 @@ from .errors import BadRequest, DbError, HTTPError, MethodNotAllowed, NotFound
 from .http import guard, problem
 from .http.address import Trust
 from .http.body import Limits
+from .http.compress import LEAST_BYTES, compress
 from .http.cors import Cors
 from .http.fetch import PROBES
 from .http.guard import AllowedHosts
@@ -92,6 +93,7 @@ class App:
         admission: How much one worker takes on.
         threads: For handlers written with ``def``.
         cors: Who may read what no route answers: 404 and 405.
+        compress: Whether answers are made smaller for clients that can read that.
         trailing_slash: True: ``/x`` redirects to ``/x/``; False: the reverse.
         debug: True in development: answers show what went wrong.
     """
@@ -106,12 +108,13 @@ class App:
         admission: Admission | None = None,
         threads: Threads | None = None,
         cors: Cors | None = None,
+        compress: bool = True,
         trailing_slash: bool = False,
         debug: bool = False,
     ) -> None:
         self.hosts, self.trust, self.limits = allowed_hosts, trust or Trust(), limits or Limits()
         self.admission, self.threads = admission or Admission(), threads or Threads()
-        self.debug, self.cors = debug, cors
+        self.debug, self.cors, self.compress = debug, cors, compress
         # Whether requests must be told of limits and trust that are not theirs by default.
         self._own_terms = self.limits != Limits() or self.trust != Trust() or cors is not None
         self.error_page: ErrorPage | None = None
@@ -157,7 +160,7 @@ class App:
             raise
         finally:
             admission.in_flight -= 1
-        if response.special or request.special or self._own_terms:
+        if response.special or request.special or self._own_terms or len(response.body) >= LEAST_BYTES:
             response = await self._finish(request, response)
         return response
 
@@ -169,12 +172,14 @@ class App:
             request.special = True
 
     async def _finish(self, request: Request, response: Response) -> Response:
-        """What only some responses need: a file, a place among the streams, cookies, HSTS, uploads to close."""
+        """What only some responses need: a file, fewer bytes, a place for its stream, cookies, closed uploads, HSTS."""
         try:
             if response.file_path is not None:
                 from .http.file import prepare
 
                 response = await prepare(request, response)
+            if self.compress:
+                await compress(request, response)
             if response.chunks is not None and self.admission.streams >= self.admission.max_streams:
                 await _close(response)
                 raise self.admission.refuse()

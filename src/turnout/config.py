@@ -114,6 +114,7 @@ class Config(Struct, frozen=True):
         root: The project's folder, absolute.
         mode: What it was read for.
         database_url: ``DATABASE_URL``, or ``app.db`` in the data folder; a SQLite path is absolute.
+        compress: Whether answers are made smaller (zstd, brotli, gzip) for clients that can read that.
         trailing_slash: True where ``/x/`` is the canonical form and ``/x`` redirects.
         sync_threads: How many ``def`` handlers may run at once.
         supabase: Whether ``/auth/v1`` and ``/rest/v1`` are served; see ``auth.wire``.
@@ -127,6 +128,7 @@ class Config(Struct, frozen=True):
     allowed_hosts: list[str] = field(default_factory=list)
     trusted_proxies: list[str] = field(default_factory=list)
     origin: str | None = None
+    compress: bool = True
     trailing_slash: bool = False
     sync_threads: int = 40
     cors: list[str] = field(default_factory=list)

@@ -113,6 +113,7 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
         admission=Admission(config.server.max_in_flight, config.server.max_streams),
         threads=threads,
         cors=shared,
+        compress=config.compress,
         trailing_slash=config.trailing_slash,
         debug=mode == "development",
     )

@@ -1,0 +1,179 @@
+"""A response made smaller, for a client that says it can read that: zstd, brotli or gzip.
+
+RFC 9110 sections 8.4 (codings), 12.5.3 (Accept-Encoding); zstd is RFC 8878, brotli RFC 7932. The
+two need the extra ``compress``, gzip comes with Python. Pieces of a stream are still sent as they
+come. An event stream is left alone: the door adds comments to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import cache
+from typing import Any, Protocol
+
+from .request import Request
+from .response import Response, to_bytes
+
+LEAST_BYTES = 1_024  # below this it saves no packet
+_IN_THE_LOOP = 32_768  # a larger body takes longer than the loop should wait
+_SMALLER = frozenset(
+    {
+        "application/javascript", "application/json", "application/manifest+json", "application/wasm",
+        "application/xml", "image/svg+xml",
+    }
+)  # fmt: skip
+_STATUSES_WITHOUT = frozenset({204, 206, 304})
+
+
+class Compressor(Protocol):
+    """What all three libraries give in about these words."""
+
+    def compress(self, data: bytes) -> bytes:
+        """Take *data*; what is ready of the result."""
+
+    def flush_piece(self) -> bytes:
+        """What a reader needs to see all that came so far."""
+
+    def end(self) -> bytes:
+        """The rest."""
+
+
+class _Gzip:
+    def __init__(self) -> None:
+        self._made = zlib.compressobj(6, zlib.DEFLATED, 31)  # 31: with gzip's head and checksum
+        self.compress = self._made.compress
+
+    def flush_piece(self) -> bytes:
+        return self._made.flush(zlib.Z_SYNC_FLUSH)
+
+    def end(self) -> bytes:
+        return self._made.flush()
+
+
+class _Brotli:
+    def __init__(self) -> None:
+        import brotli
+
+        self._made = brotli.Compressor(quality=4)
+        self.compress: Callable[[bytes], bytes] = self._made.process
+
+    def flush_piece(self) -> bytes:
+        flushed: bytes = self._made.flush()
+        return flushed
+
+    def end(self) -> bytes:
+        rest: bytes = self._made.finish()
+        return rest
+
+
+class _Zstd:
+    def __init__(self) -> None:
+        import zstandard
+
+        self._made = zstandard.ZstdCompressor(level=3).compressobj()
+        self._block = zstandard.COMPRESSOBJ_FLUSH_BLOCK
+        self.compress: Callable[[bytes], bytes] = self._made.compress
+
+    def flush_piece(self) -> bytes:
+        return self._made.flush(self._block)
+
+    def end(self) -> bytes:
+        return self._made.flush()
+
+
+_MAKERS: dict[str, Callable[[], Compressor]] = {"zstd": _Zstd, "br": _Brotli, "gzip": _Gzip}
+
+
+@cache
+def codings() -> tuple[str, ...]:
+    """What this installation can do, best first."""
+    found = []
+    for name, make in _MAKERS.items():
+        try:
+            make()
+        except ImportError:
+            continue
+        found.append(name)
+    return tuple(found)
+
+
+@cache
+def _choose(accept: str) -> str | None:
+    weights = dict(_weights(accept))
+    other = weights.get("*", 0.0)
+    best = max(codings(), key=lambda name: weights.get(name, other))  # the first of equals
+    return best if weights.get(best, other) > 0 else None
+
+
+def choose(accept: str | None) -> str | None:
+    """The coding that a client likes best, or None if the answer is to stay as it is."""
+    # Browsers send one of a few values; what is longer is read, and not kept.
+    if accept is None:
+        return None
+    return _choose(accept) if len(accept) <= 40 else _choose.__wrapped__(accept)
+
+
+def _weights(accept: str) -> Iterator[tuple[str, float]]:
+    for part in accept.lower().split(",")[:20]:
+        name, _, weight = part.partition(";")
+        name, weight = name.strip(), weight.strip()
+        try:
+            yield name, float(weight.removeprefix("q=")) if weight else 1.0
+        except ValueError:
+            yield name, 0.0
+
+
+async def compress(request: Request, response: Response) -> None:
+    """Make *response* smaller if its kind, its size and its client allow."""
+    if not _may(response):
+        return
+    headers = response.headers
+    headers.append("vary", "Accept-Encoding")
+    coding = choose(request.headers.get("accept-encoding"))
+    # A page of another site that can choose part of an answer could guess the rest from its size (BREACH).
+    if coding is None or request.headers.get("sec-fetch-site") == "cross-site":
+        return
+    headers.set("content-encoding", coding)
+    headers.delete("accept-ranges")
+    etag = headers.get("etag")
+    if etag is not None and not etag.startswith("W/"):
+        headers.set("etag", f"W/{etag}")  # the same meaning, other bytes
+    made = _MAKERS[coding]()
+    if response.chunks is not None:
+        response.chunks, response.content_length = _pieces(response.chunks, made), None
+    elif len(response.body) <= _IN_THE_LOOP:
+        response.body = _whole(made, response.body)
+    else:
+        response.body = await asyncio.to_thread(_whole, made, response.body)
+
+
+def _may(response: Response) -> bool:
+    if response.ping is not None or response.status in _STATUSES_WITHOUT:
+        return False
+    size = len(response.body) if response.chunks is None else response.content_length
+    if size is not None and size < LEAST_BYTES:
+        return False
+    headers = response.headers
+    if headers.has("content-encoding") or "no-transform" in (headers.get("cache-control") or ""):
+        return False
+    kind = (headers.get("content-type") or "").partition(";")[0].strip().lower()
+    return kind.startswith("text/") or kind in _SMALLER or kind.endswith(("+json", "+xml"))
+
+
+def _whole(made: Compressor, body: bytes) -> bytes:
+    return made.compress(body) + made.end()
+
+
+async def _pieces(chunks: AsyncIterator[Any], made: Compressor) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in chunks:
+            piece = made.compress(to_bytes(chunk)) + made.flush_piece()
+            if piece:
+                yield piece
+        yield made.end()
+    finally:
+        close = getattr(chunks, "aclose", None)
+        if close is not None:
+            await close()
