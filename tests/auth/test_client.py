@@ -380,9 +380,9 @@ async def test_a_database_that_is_away_is_not_signed_out(tmp_path: Path) -> None
         jar = dict(client.cookies)
         for ages in (0, 3600):
             age(client, ages)
-            await db.sql("alter table auth_users rename to away")
+            await db.sql("alter table auth_sessions rename column user_id to away")
             answer = await client.get("/api/me")
-            await db.sql("alter table away rename to auth_users")
+            await db.sql("alter table auth_sessions rename column away to user_id")
 
             assert answer.status == 500 and answer.headers.get_set_cookie() == []
         client.cookies = jar
