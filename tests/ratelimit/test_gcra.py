@@ -1,17 +1,19 @@
-"""GCRA against two second opinions: an exact model in fractions, and the windows of the ``limits`` package.
+"""GCRA against an exact model in fractions, and against the packages ``throttled-py`` and ``limits``.
 
-``limits`` has no GCRA, so its decisions differ by design. What must hold against it, and is tested
-over 10,000 random traces: in a burst from a quiet start its moving and its fixed window of the same
-limit decide as GCRA does, call by call; and its moving window of twice the limit, fed with what GCRA
-has admitted, refuses none of it.
+``throttled-py`` has GCRA too, so every decision must be the same. ``limits`` has none, so its decisions
+differ by design. What must hold against it: in a burst from a quiet start its moving and its fixed window
+of the same limit decide as GCRA does, call by call; and its moving window of twice the limit, fed with
+what GCRA has admitted, refuses none of it. Each over 10,000 random traces.
 """
 
 from __future__ import annotations
 
 import random
+from datetime import timedelta
 from fractions import Fraction
 
 import pytest
+import throttled
 from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
@@ -91,6 +93,29 @@ async def test_the_file_decides_as_memory_does(tmp_path):
                 f"{number}", interval, limit, cost
             )
     await file.close()
+
+
+async def test_every_decision_is_that_of_throttled_py(monkeypatch):
+    clock, decisions = Clock(), 0
+    # It counts in floating seconds: with a second in the place of each microsecond it is exact, too.
+    monkeypatch.setattr("throttled.utils.now_mono_f", lambda: float(clock.us))
+    clock.us = 0
+    memory = Memory(max_keys=TRACES, clock_us=clock)
+    theirs = throttled.store.MemoryStore(options={"MAX_SIZE": TRACES})
+    draw = random.Random(4)
+    for number in range(TRACES):
+        limit, interval = draw.randint(1, 20), draw.randint(1, 50)
+        rate = throttled.rate_limiter.Rate(timedelta(seconds=limit * interval), limit)
+        quota = throttled.rate_limiter.Quota(rate, burst=limit)
+        limiter = throttled.Throttled(using="gcra", quota=quota, store=theirs)
+        clock.us += 10_000
+        for _ in range(draw.randint(1, 15)):
+            clock.us += draw.choice((0, 0, 1, interval - 1, interval, interval + 1, draw.randint(0, 2 * interval)))
+            cost = draw.choice((1, 1, min(2, limit)))
+            taken = await memory.take(f"{number}", interval, limit, cost)
+            assert taken.granted != limiter.limit(f"{number}", cost=cost).limited
+            decisions += 1
+    assert decisions > 50_000
 
 
 @pytest.fixture
