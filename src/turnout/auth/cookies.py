@@ -9,11 +9,12 @@ session is, nor whether it is still good.
 from __future__ import annotations
 
 import binascii
-import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from ..errors import TurnoutError
 from ..http.request import Request
@@ -49,11 +50,11 @@ def decode(value: str) -> str | None:
         return None
     data = value[len(_PREFIX) :].rstrip("=")
     try:
-        text = urlsafe_b64decode(data + "=" * (-len(data) % 4)).decode()
-        json.loads(text)
+        raw = urlsafe_b64decode(data + "=" * (-len(data) % 4))
+        msgspec.json.decode(raw)
+        return raw.decode()
     except (binascii.Error, ValueError, RecursionError):
         return None
-    return text
 
 
 def to_chunks(key: str, value: str) -> list[tuple[str, str]]:
@@ -99,13 +100,16 @@ class Jar:
     def __init__(self, request: Request, key: str, *, http_only: bool = True) -> None:
         self.key, self._request, self._http_only = key, request, http_only
         self._texts: dict[str, str | None] = {}  # what was written during this request, which comes first
+        self._read: dict[str, str | None] = {}
 
     def get(self, key: str) -> str | None:
         """The JSON text under *key*."""
         if key in self._texts:
             return self._texts[key]
-        value = join(key, self._request.cookies)
-        return decode(value) if value is not None else None
+        if key not in self._read:
+            value = join(key, self._request.cookies)
+            self._read[key] = decode(value) if value is not None else None
+        return self._read[key]
 
     def set(self, key: str, text: str) -> None:
         """Write *text*, which is JSON, under *key*, and drop the chunks that are left over.

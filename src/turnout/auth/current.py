@@ -53,6 +53,7 @@ class Current:
         self.bearer = bearer(request)
         self.users: dict[str, Any] = {}  # access token -> its user, asked for once a request
         self._refreshed = False
+        self._parsed: tuple[str, Tokens | None] = ("", None)
         # Whether nobody or somebody is signed in, the answer depends on it.
         request.personal = request.special = True
 
@@ -65,11 +66,10 @@ class Current:
         text = self.session_text()
         if text is None:
             return None
-        try:
-            found = msgspec.json.decode(text, type=Tokens)
-        except (msgspec.DecodeError, RecursionError):
-            return None
-        if not self.jar.written(self.jar.key):
+        if self._parsed[0] != text:
+            self._parsed = (text, _parse_tokens(text))
+        found = self._parsed[1]
+        if found is not None and not self.jar.written(self.jar.key):
             self._refuse_forged()
         return found
 
@@ -122,6 +122,13 @@ class Current:
     def _refuse_forged(self) -> None:
         if self.request.method not in SAFE and not same_origin(self.request, self._origins):
             raise _forged()
+
+
+def _parse_tokens(text: str) -> Tokens | None:
+    try:
+        return msgspec.json.decode(text, type=Tokens)
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def _forged() -> Forbidden:
