@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
+import asyncpg
 import pytest
 from projects import client_of
 
 from turnout.auth import auth_service
 from turnout.auth.cookies import decode, encode, join, to_chunks
 from turnout.auth.models import Session
-from turnout.db import db
+from turnout.db import db, migrate
 from turnout.errors import TurnoutError
 from turnout.testing import Answer, Client
 
@@ -816,3 +819,52 @@ async def test_an_admin_client_manages_users(tmp_path: Path) -> None:
         assert await admin(client, "delete_user", user["id"]) is None
         assert (await client.get("/api/me")).status == 401
         assert await admin(client, "list_users") == []
+
+
+# -- on PostgreSQL
+
+
+MIGRATION = """
+create table posts (
+    id int generated always as identity primary key, title text not null, price numeric(10,2), author_id uuid
+);
+alter table posts enable row level security;
+grant all on posts to anon, authenticated, service_role;
+create policy own on posts to authenticated using (author_id = auth.uid()) with check (author_id = auth.uid());
+create function shout(word text) returns text language sql immutable as $$ select upper(word) $$;
+"""
+
+
+async def test_users_and_their_rows_on_postgresql(
+    tmp_path: Path, auth_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"client_{secrets.token_hex(4)}"
+    connection = await asyncpg.connect(auth_postgres)
+    await connection.execute(f"create database {name}")
+    await connection.close()
+    parts = urlsplit(auth_postgres)
+    monkeypatch.setenv("DATABASE_URL", urlunsplit(parts._replace(path=f"/{name}")))
+    async with project(tmp_path, **{"migrations/0001_posts.sql": MIGRATION, "lib/policies.py": ""}) as client:
+        await sign_up(client)  # makes the schema that the migration speaks of
+        await migrate.migrate(db, tmp_path / "migrations")
+        ada = (await client.get("/api/me")).json()["userId"]
+        made = await rows(
+            client, f"supabase.table('posts').insert({{'title': 'A', 'price': 1.5, 'author_id': '{ada}'}})"
+        )
+        assert made.json()["data"] == [{"id": 1, "title": "A", "price": 1.5, "author_id": ada}]
+        age(client)
+        assert (await client.get("/api/me")).json() == {"userId": ada}
+        shout = await rows(client, "supabase.rpc('shout', {'word': 'hi'})")
+        assert shout.json() == {"data": "HI", "count": None}
+
+        client.cookies = {}
+        bob = (await sign_up(client, email="bob@example.com"))["user"]["id"]
+        everything = "supabase.from_('posts').select('*', count='exact')"
+        assert (await rows(client, everything)).json() == {"data": [], "count": 0}
+        assert (await rows(client, everything, admin=True)).json()["count"] == 1
+        forged = await rows(client, f"supabase.table('posts').insert({{'title': 'B', 'author_id': '{ada}'}})")
+        assert (forged.status, forged.json()["code"]) == (403, "42501")
+        one = await rows(client, f"supabase.table('posts').insert({{'title': 'B', 'author_id': '{bob}'}}).single()")
+        assert one.json()["data"]["title"] == "B"
+        await call(client, "auth.sign_out")
+        assert (await client.get("/api/me")).status == 401
