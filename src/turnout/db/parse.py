@@ -10,11 +10,12 @@ out a limit that is no number, this refuses.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal, NoReturn, cast
 
+from ..errors import DbError
 from .ast import (
     AGGREGATES,
     IS_WORDS,
@@ -515,13 +516,46 @@ _LOGIC_KEY = re.compile(r"(?:(.*)\.)?(and|or)\Z", re.DOTALL)
 _ONCE = ("select", "columns", "on_conflict")
 
 
-def parse_query(pairs: Iterable[tuple[str, str]], first_slot: int = 0) -> Asked:
+_PLAIN = frozenset({"eq", "neq", "gt", "gte", "lt", "lte", "like", "ilike"})
+
+
+def parse_query(pairs: Sequence[tuple[str, str]], first_slot: int = 0) -> Asked:
     """The decoded pairs of a query string to what they ask.
 
     Args:
         pairs: Names and values in order, already percent-decoded, ``+`` being a space.
         first_slot: How many values a write has before those of its filters.
     """
+    # Most queries differ from one before in their values alone, which plain operators take as they stand.
+    template: list[tuple[str, str]] = []
+    values: list[Any] = []
+    for name, text in pairs:
+        if name == "select" or name == "order":
+            template.append((name, text))
+        elif (name == "limit" or name == "offset") and text.isascii() and text.isdigit() and len(text) < 19:
+            template.append((name, "0"))
+            values.append(int(text))
+        else:
+            op, dot, value = text.partition(".")
+            if not dot or op not in _PLAIN:
+                return _parse_query(pairs, first_slot)
+            template.append((name, op + dot))
+            values.append(value)
+    try:
+        like = _parse_template(tuple(template), first_slot)
+    except DbError:
+        return _parse_query(pairs, first_slot)  # raises it again, of the text that was sent
+    if len(like.values) != len(values):
+        return _parse_query(pairs, first_slot)
+    return Asked(like.items, like.where, like.order, like.limit, like.offset, tuple(values), like.columns)
+
+
+@lru_cache(maxsize=500)
+def _parse_template(pairs: tuple[tuple[str, str], ...], first_slot: int) -> Asked:
+    return _parse_query(pairs, first_slot)
+
+
+def _parse_query(pairs: Iterable[tuple[str, str]], first_slot: int) -> Asked:
     once: dict[str, str] = {}
     parts, values = Parts(), list[Any]()
     for key, text in pairs:

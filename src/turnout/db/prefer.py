@@ -60,6 +60,8 @@ class Prefer:
             reading: The request changed nothing.
             rollback: The setting for ``tx`` is on.
         """
+        if not self.given:
+            return ""
         names = [name for name in _ORDER if name in self.given and not (reading and name not in _READING)]
         if not rollback:
             names = [name for name in names if name != "tx"]

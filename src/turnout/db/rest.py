@@ -8,12 +8,14 @@ GET runs read-only. The root's OpenAPI description, PUT and several schemas are 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from urllib.parse import quote
 
 from ..errors import ConfigError, DbError, HTTPError
-from ..http.path import segments
+from ..http.path import is_plain, segments
 from ..http.response import Response
 from ..http.url import parse_fields
 from . import ast
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 PREFIX = "/rest/v1"
 _MAX_TARGET_BYTES = 16_384
+_FIELDS = frozenset({"accept", "accept-profile", "content-profile", "prefer", "range"})
 _VERBS = "OPTIONS,GET,HEAD,POST,PATCH,DELETE"
 
 
@@ -92,16 +95,22 @@ async def check(database: Database) -> None:
 class Call:
     """One request, its headers read."""
 
-    __slots__ = ("database", "method", "pairs", "prefer", "request", "scope", "settings", "target", "wanted")
+    __slots__ = ("database", "fields", "method", "pairs", "prefer", "request", "scope", "settings", "target", "wanted")
 
     def __init__(
         self, request: Request, database: Database, scope: Scope | None, settings: Settings, target: tuple[str, ...]
     ) -> None:
         self.request, self.database, self.scope, self.settings, self.target = request, database, scope, settings, target
         self.method = request.method
-        headers = request.headers
-        self.prefer: Prefer = parse_prefer(headers.get_all("prefer"))
-        self.wanted: Wanted = parse_accept(headers.get("accept"), settings.plans)
+        fields: dict[str, list[str]] = {}
+        for name, value in request.headers.items():
+            if name in _FIELDS:
+                fields.setdefault(name, []).append(value)
+        self.fields = fields
+        if "accept-profile" in fields or "content-profile" in fields:
+            _check_schema(fields.get("accept-profile" if self.reads else "content-profile", ()))
+        self.prefer: Prefer = parse_prefer(fields.get("prefer", ()))
+        self.wanted: Wanted = parse_accept(", ".join(fields.get("accept", ())), settings.plans)
         self.pairs = parse_fields(request.target.partition("?")[2], request.limits.max_query_fields)
 
     @classmethod
@@ -109,9 +118,7 @@ class Call:
         """Read what every request has, or refuse it."""
         if len(request.target) > _MAX_TARGET_BYTES:
             raise DbError("54000", f"the URL is longer than {_MAX_TARGET_BYTES:,} bytes", status=414)
-        target = _target(request)
-        _check_schema(request)
-        return cls(request, database, scope, settings, target)
+        return cls(request, database, scope, settings, _target(request))
 
     @property
     def reads(self) -> bool:
@@ -141,9 +148,7 @@ class Call:
 
     def form(self) -> ast.Form:
         """How the answer of a read is made."""
-        kind = self.wanted.kind
-        body: Literal["json", "object", "rows"] = "rows" if kind == "csv" else "json" if kind == "array" else "object"
-        return ast.Form(self.settings.aggregates, body, self.wanted.strip)
+        return _form(self.settings.aggregates, self.wanted.kind, self.wanted.strip)
 
     async def run(
         self, verb: str, statement: ast.Statement, values: tuple[Any, ...], form: ast.Form, *, sole: bool = False
@@ -193,17 +198,21 @@ class Call:
 
     def capped(self, asked: Asked, first_slot: int = 0) -> tuple[Asked, int, int]:
         """*asked* with the cap on its rows, the greatest number of them, and how many are passed over."""
-        limit, place = self.settings.max_rows, asked.limit - first_slot
-        if asked.limit >= 0:
-            limit = min(limit, asked.values[place])
-            asked = replace(asked, values=(*asked.values[:place], limit, *asked.values[place + 1 :]))
+        limit, values, slot = self.settings.max_rows, asked.values, asked.limit
+        offset = values[asked.offset - first_slot] if asked.offset >= 0 else 0
+        if slot >= 0:
+            place = slot - first_slot
+            limit = min(limit, values[place])
+            values = (*values[:place], limit, *values[place + 1 :])
         else:
-            asked = replace(asked, limit=first_slot + len(asked.values), values=(*asked.values, limit))
-        return asked, limit, asked.values[asked.offset - first_slot] if asked.offset >= 0 else 0
+            slot, values = first_slot + len(values), (*values, limit)
+        return Asked(asked.items, asked.where, asked.order, slot, asked.offset, values), limit, offset
 
     def ranged(self) -> list[tuple[str, str]]:
         """The query's pairs, with what a Range header asks for."""
-        unit, _, span = (self.request.headers.get("range") or "").rpartition("=")
+        if "range" not in self.fields:
+            return self.pairs
+        unit, _, span = self.fields["range"][0].rpartition("=")
         first, dash, last = span.partition("-")
         if unit not in ("", "items") or not dash or not (first.isascii() and first.isdigit()):
             return self.pairs
@@ -351,9 +360,18 @@ class _Undo(Exception):
         self.answer = answer
 
 
+@lru_cache(maxsize=32)
+def _form(aggregates: bool, kind: str, strip: bool) -> ast.Form:
+    body: Literal["json", "object", "rows"] = "rows" if kind == "csv" else "json" if kind == "array" else "object"
+    return ast.Form(aggregates, body, strip)
+
+
 def _target(request: Request) -> tuple[str, ...]:
     """The table, or ``rpc`` and the function."""
     raw = request.target.partition("?")[0]
+    name = raw[len(PREFIX) + 1 :]
+    if "/" not in name and raw.startswith(PREFIX) and is_plain(raw):
+        return (name,)
     parts = segments(raw)
     if parts[:2] == ["rest", "v1"]:
         parts = parts[2:]
@@ -366,13 +384,13 @@ def _target(request: Request) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def _check_schema(request: Request) -> None:
-    name = request.headers.get("accept-profile" if request.method in ("GET", "HEAD") else "content-profile")
-    if name not in (None, "public"):
-        raise error(
-            "PGRST106", f"Invalid schema: {str(name)[:63]}", status=406,
-            hint="Only the following schemas are exposed: public",
-        )  # fmt: skip
+def _check_schema(names: Sequence[str]) -> None:
+    for name in names:
+        if name != "public":
+            raise error(
+                "PGRST106", f"Invalid schema: {name[:63]}", status=406,
+                hint="Only the following schemas are exposed: public",
+            )  # fmt: skip
 
 
 def _refuse_parts(asked: Asked, verb: str, pairs: list[tuple[str, str]]) -> None:

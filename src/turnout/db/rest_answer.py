@@ -88,7 +88,10 @@ def reply(
     if check and wanted.kind == "object" and rows != 1:
         raise not_one(rows)
     body = body_of(found, wanted) if send else b""
-    return Response(body, status, [("content-type", wanted.type), *headers])
+    response = Response._made(body, wanted.type, status, None)
+    for name, value in headers:  # no two are equal, so nothing is to be looked for
+        response.headers.append(name, value)
+    return response
 
 
 def body_of(found: Page | Rows[Any], wanted: Wanted) -> bytes:
