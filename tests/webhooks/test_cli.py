@@ -151,6 +151,7 @@ def test_a_route_of_ones_own_is_sent_to_as_well(run: Run) -> None:
         (["trigger", "stripe", "x", "--secret-env", "NOT_SET"], {}, "NOT_SET is not set"),
         (["trigger", "stripe", "x"], {"STRIPE_WEBHOOK_SECRET": " "}, "STRIPE_WEBHOOK_SECRET is empty"),
         (["trigger", "stripe", "x"], {"PORT": "1"}, "turnout dev"),
+        (["list"], {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}, "postgresql://127.0.0.1:1/none"),
         (["replay", "evt_unknown"], {}, "has arrived"),
         (["list", "--limit", "0"], {}, "at least 1"),
     ],

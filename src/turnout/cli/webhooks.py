@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from ..config import Config, load_config
 from ..env import Mode, load_env
-from ..errors import ConfigError
+from ..errors import ConfigError, DbError
 from ..webhooks.samples import PROVIDERS
 from .load import project_root
 from .main import FAILED
@@ -120,6 +120,8 @@ def _with_database(config: Config, work: Callable[[Database], Awaitable[T]]) -> 
     async def working() -> T:
         try:
             return await work(database)
+        except DbError as exc:
+            raise ConfigError(f"{database.place}: {exc.message}", cure=exc.hint or "DATABASE_URL says where it is") from exc
         finally:
             await database.close()
 

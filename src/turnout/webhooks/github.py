@@ -1,8 +1,9 @@
 """GitHub: ``X-Hub-Signature-256: sha256=<64 hex>`` over the body alone.
 
 Nothing else is signed: neither a time nor the id (``X-GitHub-Delivery``) nor the kind
-(``X-GitHub-Event``), so whoever has seen one delivery can send it again under another id. Serve
-the route over https only. Set the webhook's content type to ``application/json``.
+(``X-GitHub-Event``), so whoever has seen one delivery can send it again under another id. The body
+cannot be the id: two ``repository_dispatch`` events may be the same to the byte. Serve the route
+over https only. Set the webhook's content type to ``application/json``.
 Source: https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
 """
 
