@@ -26,7 +26,7 @@ outbox: list[Message] = []
 """What was sent in a test, oldest first; emptied when a project is loaded."""
 
 DEVELOPMENT_SENDER = "app@localhost"
-_MARGIN_S = 60  # beyond the time for one message, before its claim is thought to be a dead process's
+_MARGIN_S = 30  # beyond the time for one message, before its claim is thought to be a dead process's
 
 
 class Transport(Protocol):
@@ -127,7 +127,7 @@ class Mailer:
         from ..db import db
         from .once import once
 
-        async with once(db, message.idempotency_key, lease_s=2 * self.config.timeout_s + _MARGIN_S) as ours:
+        async with once(db, message.idempotency_key, lease_s=self.config.timeout_s + _MARGIN_S) as ours:
             if ours:
                 await self._hand_over(transport, message)
 
