@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -39,10 +40,6 @@ from .routing.scan import scan
 from .threads import Threads
 
 logger = logging.getLogger("turnout.project")
-
-# Constants whose feature is not part of this version. Ignoring them would leave a route
-# open that its author believes guarded, so they stop the start.
-_NOT_YET = ("revalidate",)
 
 
 class Project(Struct, frozen=True):
@@ -120,11 +117,14 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
     _plug_db(app, config)
     _plug_store(app)
     _plug_tasks(app, config)
+    _plug_cache(app)
     _plug_webhooks(mode)
     if config.supabase:
         from .auth.wire import begin
 
         app.on_startup.append(begin)
+    if mode == "production":
+        app.on_startup.append(auth.warm)
     app.on_shutdown.append(auth.close)
     # Last, so that a load that fails leaves the policies of the project that goes on serving.
     load_policies(root)
@@ -134,15 +134,16 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
 def _load_route(file: RouteFile, root: Path, threads: Threads, shared: Cors | None) -> Route:
     exports = read_exports(load_module(file.file, root), file.file)
     config = exports.config
-    _refuse_unknown(config, file.file)
     with _said_of(file.file):
-        chain = _guards(config)
+        chain, keeping = _guards(config), _keeping(config, file.pattern.text)
         cors = shared if config.cors is None else Cors.of(config.cors)
     chain += cast(list[Middleware], [load_middleware(each, root) for each in file.middleware])
     handlers = cast(list[ErrorHandler], [load_error(each, root) for each in file.errors])
 
     def endpoint(method: str) -> Endpoint:
         bound = bind(exports.handlers[method], file.pattern, file.file, threads.run)
+        if method == "GET":
+            bound = keeping(bound)
         return answering(handlers, compose(chain, bound if method in ("GET", "HEAD", "OPTIONS") else sized(bound)))
 
     return Route(
@@ -179,16 +180,6 @@ def _guards(config: RouteConfig) -> list[Middleware]:
     return guards
 
 
-def _refuse_unknown(config: RouteConfig, file: Path) -> None:
-    for name in _NOT_YET:
-        if getattr(config, name) is not None:
-            raise ConfigError(
-                f"{name} is set, but this version of Turnout does not act on it",
-                file=file,
-                cure=f"remove {name} from the route; a later version will accept it",
-            )
-
-
 def _plug_public(config: Config) -> list[Route]:
     """The files of ``public/``; the scanner has seen to it that none is at the place of a route."""
     from . import static
@@ -201,6 +192,30 @@ def _plug_public(config: Config) -> list[Route]:
         pattern = Pattern(tuple(Segment("static", part) for part in name.split("/")))
         routes.append(Route(pattern, path, {"GET": public.endpoint(name)}))
     return routes
+
+
+def _keeping(config: RouteConfig, pattern: str) -> Callable[[Endpoint], Endpoint]:
+    """What puts the cache around a GET handler; innermost, so that every guard and middleware still judges."""
+    if not config.cache and not config.revalidate:
+        return lambda endpoint: endpoint
+    from .cache import CacheRule, answers
+
+    if config.cache is None:
+        rule = CacheRule(cast(int, config.revalidate))
+    elif isinstance(config.cache, CacheRule) and config.revalidate is None:
+        rule = config.cache
+    else:
+        raise ConfigError("cache is one CacheRule, and revalidate is part of it", cure="cache = CacheRule(60)")
+    return partial(answers().caching, rule, pattern)
+
+
+def _plug_cache(app: App) -> None:
+    """Hear what other processes revalidate; nothing is done where nothing is kept."""
+    cache = sys.modules.get(f"{__package__}.cache")
+    if cache is not None:
+        cache.answers().clear()
+        app.on_startup.append(cache.answers().start)
+        app.on_shutdown.append(cache.answers().stop)
 
 
 def _plug_webhooks(mode: Mode) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 from auth.test_client import CALL, KEY, SAME_ORIGIN, SETTINGS, sign_up
 from projects import client_of
+from security.test_bypass import SEED, mutated
 from served import served
 
 from turnout.auth import auth_service
@@ -234,3 +236,27 @@ async def first_line(url: str, fields: str) -> bytes:
             return await reader.readline()
     finally:
         writer.close()
+
+
+# -- no way round it
+
+
+async def test_no_path_and_no_header_gets_past_the_constant(tmp_path: Path) -> None:
+    route = "auth = 'user'\nasync def GET(request):\n    return {'secret': True}\nPOST = PUT = GET\n"
+    files = {
+        f"app/{place}/route.py": route for place in ("admin", "admin/users/[id]", "admin/files/[...path]", "open/admin")
+    }
+    dice = random.Random(SEED)
+    words = ("middleware", "nextjs", "turnout", "rewrite", "original", "forwarded", "http", "auth", "user", "internal")
+    tails = ("subrequest", "url", "method-override", "user", "role", "prefix", "host", "id", "skip", "uri")
+    names = [f"{start}{word}-{tail}" for start in ("x-", "", "cf-") for word in words for tail in tails]
+    values = ("1", "true", "/admin", "middleware:middleware:middleware", "admin", "GET", "service_role")
+    async with project(tmp_path, "public", **files) as client:
+        for _ in range(3_000):
+            method, target = dice.choice(["GET", "HEAD", "POST", "PUT"]), mutated(dice)
+            assert b"secret" not in (await client.request(method, target)).body, (SEED, method, target)
+        for name in names:
+            answer = await client.get("/admin", headers={name: dice.choice(values)})
+            assert answer.status == 401, name
+        answer = await client.get("/admin", headers={"cookie": f"{KEY}=base64-{'A' * 3000}", "x-user": "admin"})
+        assert answer.status == 401

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from projects import client_of
-from served import Served, served
+from served import Served, node, served
 
 from turnout.auth import hosted
 from turnout.auth.cookies import decode, encode, join, to_chunks
@@ -425,3 +426,79 @@ async def test_a_worker_shares_its_connections(tmp_path: Path, back: Served, mon
 
         assert hosted._pool() is pool and not pool.is_closed
         assert len(pool._transport._pool.connections) == 1  # type: ignore[attr-defined]
+
+
+# -- the same session in JavaScript
+
+
+JS = Path(__file__).parents[1] / "js"
+SSR = """
+import { createServerClient } from "@supabase/ssr";
+globalThis.WebSocket ??= class {};  // Node 20 has none, and nothing here opens one
+const { url, key, cookies, signIn } = JSON.parse(process.argv[1]);
+const jar = new Map(Object.entries(cookies));
+const supabase = createServerClient(url, key, { cookies: {
+  getAll: () => [...jar].map(([name, value]) => ({ name, value })),
+  setAll: (all) => all.forEach(({ name, value, options }) => options.maxAge ? jar.set(name, value) : jar.delete(name)),
+}});
+if (signIn) await supabase.auth.signInWithPassword(signIn);
+const { data, error } = await supabase.auth.getUser();
+await new Promise((done) => setTimeout(done, 50));
+const found = { id: data?.user?.id ?? null, error: error?.code ?? null };
+console.log(JSON.stringify({ ...found, cookies: Object.fromEntries(jar) }));
+process.exit(0);
+"""
+
+
+async def in_node(back: Served, cookies: dict[str, str], sign_in: dict[str, str] | None = None) -> Any:
+    asked = json.dumps({"url": back.url, "key": back.anon, "cookies": cookies, "signIn": sign_in})
+    process = await asyncio.create_subprocess_exec(
+        "node", "--input-type=module", "-e", SSR, asked, cwd=JS, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    return json.loads(out)
+
+
+@pytest.mark.skipif(node() is None, reason="npm ci in tests/js was not run")
+async def test_a_front_end_with_supabase_ssr_has_the_same_session(
+    tmp_path: Path, back: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with front(tmp_path, back, monkeypatch) as client:
+        who = someone()
+        user = (await call(client, "auth.sign_up", who))["user"]
+
+        # Ours, read there; near its end it is refreshed there, and read here again.
+        found = await in_node(back, client.cookies)
+        assert (found["id"], found["error"]) == (user["id"], None)
+        age(client)
+        before = session_of(client)["refresh_token"]
+        found = await in_node(back, client.cookies)
+        assert found["id"] == user["id"]
+        client.cookies = found["cookies"]
+        assert session_of(client)["refresh_token"] != before
+        assert (await client.get("/api/me")).json() == {"userId": user["id"]}
+
+        # Theirs, read here; signed out here, it is over there.
+        client.cookies = (await in_node(back, {}, who))["cookies"]
+        assert (await client.get("/api/me")).json() == {"userId": user["id"]}
+        kept = dict(client.cookies)
+        await call(client, "auth.sign_out")
+        assert client.cookies == {} and (await in_node(back, kept))["id"] is None
+
+
+async def test_the_pages_sign_in_to_it(tmp_path: Path, back: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = '[tool.turnout]\nallowed_hosts = ["localhost"]\n[tool.turnout.auth]\npages = true\n'
+    monkeypatch.setitem(FRONT, "pyproject.toml", settings)
+    async with front(tmp_path, back, monkeypatch) as client:
+        who = someone()
+        made = await client.post("/auth/sign-up", form={**who, "next": "/notes"}, headers=SAME_ORIGIN)
+        assert (made.status, made.headers.get("location")) == (303, "/notes")
+        await client.post("/auth/sign-out", headers=SAME_ORIGIN | FORM)
+        wrong = await client.post("/auth/sign-in", form={**who, "password": "wrong horse"}, headers=SAME_ORIGIN)
+        assert wrong.status == 422 and "do not match an account" in wrong.text
+        await client.post("/auth/sign-in", form=who, headers=SAME_ORIGIN)
+        assert (await client.get("/api/me")).status == 200
+
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}

@@ -57,10 +57,21 @@ def settings() -> AuthConfig:
     return _configured[0].auth if _configured is not None else AuthConfig()
 
 
+async def warm() -> None:
+    """Import now what the first request would have to wait seconds for."""
+    if _configured is not None and _configured[1].get("SUPABASE_URL"):
+        from . import hosted
+
+        hosted.warm()
+
+
 async def close() -> None:
-    """Let go of the threads that hash passwords."""
+    """Let go of the threads that hash passwords, and of connections to hosted Supabase."""
     if _service is not None:
         await _service.close()
+    hosted = sys.modules.get(f"{__name__}.hosted")
+    if hosted is not None:
+        await hosted.close()
 
 
 _LAZY = {

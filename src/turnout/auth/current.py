@@ -44,12 +44,11 @@ class Current:
         request: Whose.
         jar: Its cookies.
         refresh: The backend's.
-        origins: Whose pages may send unsafe requests with these cookies, next to our own.
     """
 
-    def __init__(self, request: Request, jar: Jar, refresh: Refresh, origins: frozenset[str] = frozenset()) -> None:
+    def __init__(self, request: Request, jar: Jar, refresh: Refresh) -> None:
         self.request, self.jar = request, jar
-        self._refresh, self._origins = refresh, origins
+        self._refresh = refresh
         self.bearer = bearer(request)
         self.users: dict[str, Any] = {}  # access token -> its user, asked for once a request
         self._refreshed = False
@@ -106,7 +105,7 @@ class Current:
 
     def keep(self, text: str) -> None:
         """Sign in: *text* is the session from now on, and wins over a Bearer token."""
-        if self.request.method not in SAFE and same_origin(self.request, self._origins) is False:
+        if self.request.method not in SAFE and same_origin(self.request) is False:
             # Else another site could sign its victim in to an account of the attacker's.
             raise _forged()
         self.jar.set(self.jar.key, text)
@@ -120,7 +119,7 @@ class Current:
         self.users.clear()
 
     def _refuse_forged(self) -> None:
-        if self.request.method not in SAFE and not same_origin(self.request, self._origins):
+        if self.request.method not in SAFE and not same_origin(self.request):
             raise _forged()
 
 
