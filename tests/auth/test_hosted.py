@@ -41,7 +41,6 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*hosted.KEYS, *hosted.SERVICE_KEYS, "SUPABASE_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SUPABASE_ANON_KEY", "anon-key")
-    monkeypatch.setattr(hosted, "TIMEOUT_S", 0.3)
 
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -115,6 +114,7 @@ AWAY: dict[str, Answer] = {
 async def test_a_service_that_is_away_is_a_503_and_keeps_the_session(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, away: str, ends_in_s: float
 ) -> None:
+    monkeypatch.setattr(hosted, "TIMEOUT_S", 0.3)
     async with service(AWAY[away], monkeypatch) as lines, me(tmp_path) as client:
         client.cookies = cookies(ends_in_s)
 
@@ -258,7 +258,6 @@ def back(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @asynccontextmanager
 async def front(root: Path, back: Served, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
     """A project that uses *back* as its Supabase."""
-    monkeypatch.setattr(hosted, "TIMEOUT_S", 5.0)
     monkeypatch.setenv("SUPABASE_URL", back.url)
     monkeypatch.setenv("SUPABASE_ANON_KEY", back.anon)
     monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", back.service)
