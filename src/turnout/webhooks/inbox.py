@@ -208,7 +208,8 @@ def _type_in(payload: bytes | None) -> str:
 
 def _printable(text: str) -> str:
     """*text* as every database takes it, and no terminal minds it."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:255])
+    text = text[:255]
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 async def _note(database: Database, delivery: dict[str, Any], outcome: str, error: str | None) -> None:
