@@ -185,7 +185,7 @@ class AdminCalls(AuthCore):
         """A link to hand over by other means than our mail; ``signup`` and ``invite`` make the user if need be."""
         kind = _LINKS.get(type)
         if kind is None:
-            raise invalid(f"Invalid email action link type requested: {str(type)[:40]}")
+            raise invalid("Invalid email action link type requested")
         address = self.email(email)
         change = self.email(new_email) if kind in (CHANGE_NEW, CHANGE_CURRENT) else None
         metadata = checked_metadata(data)

@@ -9,6 +9,7 @@ its confirmation loses its password then, as whoever set it never showed that th
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from .store import Row, Tx, is_uuid
 
 _TIMEOUT_S, _MOST_BYTES = 10.0, 1_000_000
 _LONGEST = 4096
+_SCOPE = re.compile(r"[\x20-\x7e]{0,1000}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ class OAuthCalls(AuthCore):
         """
         chosen = self.provider(provider)
         challenge = parse_challenge(code_challenge, code_challenge_method)
+        if any(not _SCOPE.fullmatch(text) for text in (scopes or "", *(query_params or {}).values())):
+            raise invalid("scopes and parameters are short texts of visible ASCII and blanks")
         await self.limits.sign_in(context)
         state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
         async with self.store.transaction() as tx:
