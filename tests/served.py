@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import json
 import os
 import re
 import select
@@ -20,17 +21,21 @@ from pathlib import Path
 
 from projects import make_project
 
-from turnout.auth.keys import Keys
+from turnout.auth.keys import Keys, make_key
 
 DEADLINE_S = 30.0
 
 SETTINGS = """
 [tool.turnout]
 allowed_hosts = ["localhost", "127.0.0.1"]
+origin = "http://localhost:{port}"
 supabase = true
 
 [tool.turnout.server]
 port = {port}
+
+[tool.turnout.mail]
+sender = "app@example.com"
 
 [tool.turnout.auth]
 {auth}
@@ -46,9 +51,9 @@ class Served:
         service: The key for administrators.
     """
 
-    def __init__(self, root: Path, process: subprocess.Popen[str], url: str) -> None:
+    def __init__(self, root: Path, process: subprocess.Popen[str], url: str, environment: dict[str, str]) -> None:
         self.root, self.process, self.url = root, process, url
-        keys = Keys.load(root, "development", {})
+        keys = Keys.load(root, "development", environment)
         self.anon, self.service = keys.api_key("anon"), keys.api_key("service_role")
 
     def mails(self, to: str) -> list[EmailMessage]:
@@ -91,6 +96,7 @@ def served(
     port: int = 0,
     environment: dict[str, str] | None = None,
     script: Path | None = None,
+    production: bool = False,
 ) -> Iterator[Served]:
     """The project that *files* make in *root*, served by ``turnout dev`` until the end.
 
@@ -101,6 +107,7 @@ def served(
         database: DATABASE_URL; a file in the project if None.
         environment: More of it for the server.
         script: What serves, in the place of ``turnout dev``.
+        production: Served by two workers of ``turnout start``, after ``turnout db migrate``.
     """
     port = port or _free_port()
     text = SETTINGS.format(auth=auth, port=port) if settings is None else settings
@@ -110,6 +117,11 @@ def served(
     if database is not None:
         values["DATABASE_URL"] = database
     command = ["-m", "turnout", "dev"] if script is None else [str(script)]
+    if production:
+        values |= {"TURNOUT_AUTH_KEYS": json.dumps([make_key()]), "MAIL_TRANSPORT": "outbox", "WEB_CONCURRENCY": "2"}
+        command = ["-m", "turnout", "start"]
+        migrate = [sys.executable, "-m", "turnout", "db", "migrate"]
+        subprocess.run(migrate, cwd=root, env=values | {"TURNOUT_MODE": "production"}, check=True, capture_output=True)
     with (root / "stderr").open("w") as stderr:
         process = subprocess.Popen(
             [sys.executable, *command, str(root), "--port", str(port), "--host", "127.0.0.1"],
@@ -119,7 +131,7 @@ def served(
             env=values,
         )
     try:
-        yield Served(root, process, _address(root, process))
+        yield Served(root, process, _address(root, process), values)
     finally:
         process.send_signal(signal.SIGTERM)
         try:

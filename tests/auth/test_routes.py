@@ -156,7 +156,7 @@ async def test_what_goes_wrong_inside_is_told_to_nobody(site: Callable[..., Site
 # -- who may call
 
 
-OPEN = {"GET /verify", "GET /authorize", "GET /callback", "POST /callback", "GET /health", "GET /.well-known/jwks.json"}
+OPEN = {"GET /verify", "GET /authorize", "GET /callback", "GET /health", "GET /.well-known/jwks.json"}
 CALLS = sorted(f"{method} {path}" for path, methods in TABLE.items() for method in methods)
 
 
@@ -350,6 +350,26 @@ async def test_a_link_that_is_none_leads_on_with_an_error(site: Callable[..., Si
         fragment = parse_qs(urlsplit(answer.headers.get("location")).fragment)
         assert fragment["error"] == ["access_denied"]
         assert fragment["error_code"] == ["otp_expired"]
+
+
+async def test_looking_ahead_at_a_link_does_not_use_it_up(site: Callable[..., Site]) -> None:
+    async with site() as client:
+        user = {"type": "magiclink", "email": ADA}
+        link = urlsplit(
+            (await client.call("POST", "/admin/generate_link", user, apikey=client.service)).json()["action_link"]
+        )
+        target = f"{link.path}?{link.query}"
+        looked = await client.request("HEAD", target)
+        assert (looked.status, looked.headers.get("allow")) == (405, "GET, OPTIONS, POST")
+        assert "access_token=" in (await client.get(target)).headers.get("location")
+
+
+async def test_too_many_tries_are_429_and_say_when_to_come_back(site: Callable[..., Site]) -> None:
+    async with site() as client:
+        assert (await client.call("POST", "/recover", {"email": ADA})).status == 200
+        again = await client.call("POST", "/recover", {"email": ADA}, **VERSION)
+        assert (again.status, again.json()["code"]) == (429, "over_email_send_rate_limit")
+        assert 0 < int(again.headers.get("retry-after")) <= 60
 
 
 # -- nothing that is sent makes a 500

@@ -61,7 +61,9 @@ async def gotrue(request: Request, service: AuthService) -> Response:
         return await entry.handler(Call(request, service, body, holes))
     except (HTTPError, DbError) as exc:
         if exc.status >= 500 or exc.__cause__ is not None:
-            logger.error("%s", exc, exc_info=exc, extra={"request_id": request.id})
+            # A database that is away refuses many a second, each for the same known reason.
+            known = isinstance(exc, DbError) and exc.status == 503
+            logger.error("%s", exc, exc_info=None if known else exc, extra={"request_id": request.id})
         return refusal(exc, request)
     except Exception as exc:
         logger.error("%s: %s", type(exc).__name__, exc, exc_info=exc, extra={"request_id": request.id})
@@ -75,9 +77,11 @@ def _find(request: Request) -> tuple[Entry, tuple[str, ...]]:
     methods, holes = (STATIC[path], ()) if path in STATIC else next(fits, ({}, ()))
     if not methods:
         raise AuthError("not_found", f"There is no {PREFIX}{path}")
-    entry = methods.get("GET" if request.method == "HEAD" else request.method)
+    # Who looks ahead at a link, as mail scanners do, must not use it up.
+    reads = "GET" in methods and path not in ("/verify", "/authorize", "/callback")
+    entry = methods.get("GET" if reads and request.method == "HEAD" else request.method)
     if entry is None:
-        allow = ", ".join(sorted({*methods, "OPTIONS"} | ({"HEAD"} if "GET" in methods else set())))
+        allow = ", ".join(sorted({*methods, "OPTIONS"} | ({"HEAD"} if reads else set())))
         raise HTTPError(405, f"{request.method} is not answered here", headers=(("allow", allow),))
     return entry, holes
 
@@ -424,7 +428,7 @@ TABLE: dict[str, dict[str, Entry]] = {
     "/resend": {"POST": Entry("key", resend)},
     "/verify": {"GET": Entry("nothing", verify_link), "POST": Entry("key", verify)},
     "/authorize": {"GET": Entry("nothing", authorize)},
-    "/callback": {"GET": Entry("nothing", callback), "POST": Entry("nothing", callback)},
+    "/callback": {"GET": Entry("nothing", callback)},
     "/sso": {"POST": Entry("key", sso)},
     "/user": {"GET": Entry("user", user), "PUT": Entry("user", update_user)},
     "/user/identities/authorize": {"GET": Entry("user", link_identity)},
