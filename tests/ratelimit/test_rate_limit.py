@@ -21,7 +21,8 @@ from turnout.store import StoreUnavailable, configure, store
 
 
 @pytest.fixture(autouse=True)
-def _empty():
+def _empty(monkeypatch):
+    monkeypatch.delenv("STORE_URL", raising=False)
     configure("memory:")
     rate_limit._away_until = rate_limit._logged = 0.0
     yield
@@ -357,9 +358,9 @@ async def test_a_store_that_is_away_is_left_alone_for_a_while_and_then_asked_aga
         assert file.execute("select count(*) from used").fetchone() == (1,)
 
 
-async def test_a_limited_route_is_served_while_the_store_is_away(tmp_path, caplog):
-    files = {"app/api/a/route.py": ROUTE, ".env.test": f"STORE_URL=sqlite:///{tmp_path}/no/such/folder/store.db\n"}
-    async with client_of(tmp_path, files) as client:
+async def test_a_limited_route_is_served_while_the_store_is_away(tmp_path, caplog, monkeypatch):
+    monkeypatch.setenv("STORE_URL", f"sqlite:///{tmp_path}/no/such/folder/store.db")
+    async with client_of(tmp_path, {"app/api/a/route.py": ROUTE}) as client:
         assert [(await client.get("/api/a")).status for _ in range(3)] == [200, 200, 429]
     assert "counting in this process alone" in caplog.text
 

@@ -49,10 +49,10 @@ def test_four_workers_admit_exactly_the_limit(tmp_path, shared_url):
 
 
 @LINUX
-def test_without_a_setting_the_workers_of_production_share_a_file(tmp_path):
+def test_without_a_setting_the_workers_of_production_share_a_file(tmp_path, monkeypatch):
+    monkeypatch.delenv("STORE_URL", raising=False)
     make_project(tmp_path, {"app/api/a/route.py": ROUTE})
-    environment = {name: value for name, value in os.environ.items() if name != "STORE_URL"}
-    with starting(tmp_path, 2, env=environment) as server:
+    with starting(tmp_path, 2) as server:
         answers = asyncio.run(load(server.port, 10, 30))
 
     assert Counter(status for status, _ in answers) == {200: 150, 429: 150}, server.log
