@@ -203,8 +203,12 @@ class RateLimiter:
         if self._away_until and time.monotonic() < self._away_until:
             taken = await self._without(name, interval, limit, cost, on_error)
         else:
+            if self._away_until:
+                # One call finds out whether the store is back; the others need not wait with it.
+                self._away_until = time.monotonic() + AWAY_S
             try:
                 taken = await store.backend.take(name, interval, limit, cost)
+                self._away_until = 0.0
             except StoreUnavailable as exc:
                 self._away_until = time.monotonic() + AWAY_S
                 taken = await self._without(name, interval, limit, cost, on_error, exc)

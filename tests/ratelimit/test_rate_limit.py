@@ -17,7 +17,7 @@ from turnout import ratelimit as module
 from turnout.http.address import Trust
 from turnout.http.request import Request
 from turnout.ratelimit import RateLimit, parse_rate, parse_window
-from turnout.store import StoreUnavailable, configure, store
+from turnout.store import Memory, StoreUnavailable, configure, store
 
 
 @pytest.fixture(autouse=True)
@@ -356,6 +356,29 @@ async def test_a_store_that_is_away_is_left_alone_for_a_while_and_then_asked_aga
 
     with contextlib.closing(sqlite3.connect(tmp_path / "store.db")) as file:
         assert file.execute("select count(*) from used").fetchone() == (1,)
+
+
+class Slow(Memory):
+    """A store that takes its time to fail."""
+
+    asked = 0
+
+    async def take(self, *args):
+        self.asked += 1
+        await asyncio.sleep(0.02)
+        raise StoreUnavailable
+
+
+async def test_one_call_finds_out_whether_the_store_is_back(monkeypatch):
+    monkeypatch.setattr(module, "AWAY_S", 0.05)
+    slow = Slow()
+    monkeypatch.setattr(store, "_backend", slow)
+    await rate_limit("a")
+    assert slow.asked == 1
+    await asyncio.sleep(0.06)
+    await asyncio.gather(*(rate_limit("a") for _ in range(50)))
+
+    assert slow.asked == 2
 
 
 async def test_a_limited_route_is_served_while_the_store_is_away(tmp_path, caplog, monkeypatch):
