@@ -15,6 +15,8 @@ import pytest
 from faults.started import starting
 from projects import make_project
 
+from turnout.cli.main import CANNOT_START, main
+
 SECRET = "whsec_dGVzdCBzZWNyZXQgb2YgdHVybm91dA=="
 HOOK = """
 from turnout.webhooks import {name}
@@ -157,18 +159,52 @@ def test_a_route_of_ones_own_is_sent_to_as_well(run: Run) -> None:
     ],
 )
 def test_what_cannot_be_done_is_said_with_its_cure(
-    run: Run, words: list[str], env: dict[str, str], message: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    env: dict[str, str],
+    message: str,
 ) -> None:
-    status, _, err = run(*words, **env)
+    make_project(tmp_path, {"app/hooks/stripe/route.py": HOOK.format(name="stripe", types='"x"')})
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    for name, value in {**VARIABLES, **env}.items():
+        monkeypatch.setenv(name, value)
 
-    assert status == 3 and message in err and "cure:" in err
+    assert main(["webhooks", *words, "--root", str(tmp_path)]) == CANNOT_START
+    said = capsys.readouterr().err
+    assert message in said and "cure:" in said and SECRET not in said
 
 
-def test_a_project_without_webhooks_has_none_to_list(tmp_path: Path) -> None:
+def test_a_project_without_webhooks_has_none_to_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     make_project(tmp_path, {"app/route.py": "async def GET():\n    return 1\n"})
-    done = subprocess.run(
-        [sys.executable, "-m", "turnout", "webhooks", "list"], cwd=tmp_path, capture_output=True, text=True
-    )
+    monkeypatch.delenv("DATABASE_URL", raising=False)
 
-    assert (done.returncode, done.stdout) == (0, "no webhook has arrived in the last 30 days\n")
+    assert main(["webhooks", "list", "--root", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "no webhook has arrived in the last 30 days\n"
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["api/x"], "no route has stripe in its path"),
+        (["a/stripe", "b/stripe"], "several routes may be meant"),
+        (["hooks/[tenant]/stripe"], "no route has stripe in its path"),
+    ],
+)
+def test_where_to_is_asked_when_it_is_not_plain(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    files: list[str],
+    message: str,
+) -> None:
+    make_project(tmp_path, {f"app/{folder}/route.py": "async def POST():\n    return 1\n" for folder in files})
+    monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", SECRET)
+
+    assert main(["webhooks", "trigger", "stripe", "invoice.paid", "--root", str(tmp_path)]) == CANNOT_START
+    said = capsys.readouterr().err
+    assert message in said and "--to /" in said

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from projects import client_of
 
-from turnout import ConfigError, Request, env
+from turnout import ConfigError, Request, env, load_project
 from turnout.db import db
 from turnout.testing import Answer, Client
 from turnout.webhooks import SignatureError, diagnose, github, inbox, slack, standard, stripe
@@ -238,15 +238,20 @@ POST = hook
 
 
 async def test_in_development_the_log_and_a_caller_on_this_machine_are_told_why(tmp_path, caplog):
-    async with opened(tmp_path) as client:
-        diagnose.enabled = True
+    async with opened(tmp_path):
+        pass
+    async with Client(load_project(tmp_path, mode="development").app) as client:
         with caplog.at_level(logging.WARNING):
             answer = await deliver(client, event(), stripe.sign(event(), SECRET, at_s=1))
             assert "old" in answer.json()["detail"] and answer.json()["code"] == "invalid_signature"
+            answer = await client.post("/hook", body=event(), headers={"svix-signature": "v1,x"})
+            assert answer.json()["detail"].endswith("there is no stripe-signature field, but one of Svix")
             client.peer = "192.0.2.7"
             assert (await deliver(client, event(), "t=1,v1=0")).json()["detail"] == "Invalid signature"
         assert "the signature is right, but" in caplog.text and "does not fit" in caplog.text
         assert SECRET not in caplog.text
+    load_project(tmp_path, mode="production")
+    assert not diagnose.enabled
 
 
 @given(
