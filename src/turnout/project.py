@@ -124,7 +124,7 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
 
         app.on_startup.append(begin)
     if mode == "production":
-        app.on_startup.append(auth.warm)
+        app.on_startup.append(auth.begin)
     app.on_shutdown.append(auth.close)
     # Last, so that a load that fails leaves the policies of the project that goes on serving.
     load_policies(root)

@@ -303,6 +303,8 @@ async def test_a_session_made_elsewhere_can_be_taken(tmp_path: Path) -> None:
 
         assert session_of(client)["refresh_token"] == made["refresh_token"]
         assert (await client.get("/api/me")).status == 200
+        await call(client, "auth.set_session", "has.ended.already", made["refresh_token"])
+        assert session_of(client)["refresh_token"] != made["refresh_token"]
 
 
 # -- refreshing

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from auth.test_client import CALL, KEY, SAME_ORIGIN, SETTINGS, sign_up
-from projects import client_of
+from projects import client_of, make_project
 from security.test_bypass import SEED, mutated
 from served import served
 
 from turnout.auth import auth_service
 from turnout.errors import ConfigError
+from turnout.project import load_project
 from turnout.testing import Client
 
 SECRET = "s" * 32
@@ -213,6 +214,32 @@ async def test_require_user_in_a_handler(tmp_path: Path) -> None:
         assert (await client.get("/api/as/authenticated")).status == 200
         wrong = await client.get("/api/as/editor")
         assert (wrong.status, wrong.json()["code"]) == (403, "wrong_role")
+
+
+@pytest.mark.parametrize(
+    ("mode", "settings", "says"),
+    [
+        ("user", "", "TURNOUT_AUTH_KEYS"),
+        ("service", "", "TURNOUT_AUTH_KEYS"),
+        ("public", "pages = true\n", "TURNOUT_AUTH_KEYS"),
+        ("public", "", None),
+    ],
+)
+async def test_production_does_not_start_without_the_keys_that_a_route_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, settings: str, says: str | None
+) -> None:
+    monkeypatch.delenv("TURNOUT_AUTH_KEYS", raising=False)
+    site = SETTINGS.replace("[tool.turnout]", '[tool.turnout]\norigin = "https://example.com"', 1)
+    make_project(tmp_path, {"pyproject.toml": site + settings, "app/api/x/route.py": f"auth = {mode!r}\n{ROUTE}"})
+    app = load_project(tmp_path, mode="production").app
+    try:
+        if says is None:
+            await app.startup()
+        else:
+            with pytest.raises(ConfigError, match=says):
+                await app.startup()
+    finally:
+        await app.shutdown()
 
 
 # -- over sockets

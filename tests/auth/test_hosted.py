@@ -114,7 +114,7 @@ AWAY: dict[str, Answer] = {
 async def test_a_service_that_is_away_is_a_503_and_keeps_the_session(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, away: str, ends_in_s: float
 ) -> None:
-    monkeypatch.setattr(hosted, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(hosted, "TIMEOUT_S", 1.0)
     async with service(AWAY[away], monkeypatch) as lines, me(tmp_path) as client:
         client.cookies = cookies(ends_in_s)
 

@@ -22,14 +22,21 @@ if TYPE_CHECKING:
 
 _configured: tuple[Config, Mapping[str, str]] | None = None
 _service: AuthService | None = None
+_wanted = False
 _making = threading.Lock()
 
 
 def configure(config: Config, env: Mapping[str, str]) -> None:
     """Say which project :func:`auth_service` is for; the one of the project before is let go."""
-    global _configured, _service
+    global _configured, _service, _wanted
     with _making:
-        _configured, _service = (config, env), None
+        _configured, _service, _wanted = (config, env), None, config.auth.pages
+
+
+def want() -> None:
+    """A route cannot do without users: production finds out at its start whether it has the keys for them."""
+    global _wanted
+    _wanted = True
 
 
 def auth_service() -> AuthService:
@@ -57,12 +64,18 @@ def settings() -> AuthConfig:
     return _configured[0].auth if _configured is not None else AuthConfig()
 
 
-async def warm() -> None:
-    """Import now what the first request would have to wait seconds for."""
+async def begin() -> None:
+    """Find out what the first request would have to wait for, or fail by.
+
+    Raises:
+        ConfigError: a route or the pages need users, and there are no keys or no address of the site.
+    """
     if _configured is not None and _configured[1].get("SUPABASE_URL"):
         from . import hosted
 
         hosted.warm()
+    elif _wanted:
+        auth_service()
 
 
 async def close() -> None:

@@ -110,8 +110,8 @@ async def create_admin_client() -> Client | Any:
 
 def local_session(request: Request, service: AuthService) -> Current:
     """What *request* says about its user; one object a request."""
-    if isinstance(request.session, Current):
-        return request.session
+    if isinstance(request.auth_session, Current):
+        return request.auth_session
     context = CallContext(request.ip, request.headers.get("user-agent"))
 
     async def refresh(token: str) -> str | None:
@@ -124,7 +124,7 @@ def local_session(request: Request, service: AuthService) -> Current:
 
     settings = service.settings
     jar = Jar(request, storage_key(request.url.hostname), http_only=not settings.browser_client)
-    current = request.session = Current(request, jar, refresh)
+    current = request.auth_session = Current(request, jar, refresh)
     return current
 
 
@@ -497,7 +497,10 @@ class Auth:
 
     async def set_session(self, access_token: str, refresh_token: str) -> AuthResponse:
         """Take a session that was made elsewhere, such as by a client in the browser."""
-        claims = await self._service.claims(access_token)
+        try:
+            claims = await self._service.claims(access_token)
+        except AuthError:
+            return await self.refresh_session(refresh_token)
         user = await self._service.get_user(access_token)
         expires = int(claims["exp"])
         left = max(0, expires - int(time.time()))

@@ -21,7 +21,7 @@ from ..http.media import negotiate
 from ..http.origin import SAFE
 from ..http.request import Request
 from ..http.response import Response
-from . import auth_service
+from . import auth_service, want
 from .call import bearer
 from .client import create_local_client
 from .errors import AuthError
@@ -104,6 +104,8 @@ def _check(word: str, settings: AuthConfig, values: Mapping[str, str]) -> Check:
     kind, _, name = word.partition(":")
     if kind == "secret":
         return _by_secret(name or SECRET, values)
+    if word in ("user", "service", *settings.roles):
+        want()
     if word == "service":
         return _by_service_key
     if word == "user" or word in settings.roles:

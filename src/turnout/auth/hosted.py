@@ -60,14 +60,14 @@ async def create_hosted_admin() -> Any:
 
 def hosted_session(request: Request, url: str, key: str) -> Current:
     """What *request* says about its user; one object a request."""
-    if isinstance(request.session, Current):
-        return request.session
+    if isinstance(request.auth_session, Current):
+        return request.auth_session
 
     async def refresh(token: str) -> str | None:
         return await _refreshed(url, key, token)
 
     jar = Jar(request, storage_key(urlsplit(url).hostname or ""), http_only=not settings().browser_client)
-    current = request.session = Current(request, jar, refresh)
+    current = request.auth_session = Current(request, jar, refresh)
     return current
 
 

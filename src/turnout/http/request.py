@@ -106,7 +106,7 @@ class Request:
     answer_headers: Iterable[tuple[str, str]] = ()  # fields of the response, whichever it becomes
     personal: bool = False  # the answer is for this user alone: no cache may keep it
     answered: bool = False  # the head of a stream may be on its way, or after() work runs: no cookie can be set
-    session: Any = None  # what auth has found out about its user
+    auth_session: Any = None  # what auth has found out about its user
     _raw: list[tuple[bytes, bytes]] | None = None
     _headers: Headers | None = None
     _host: str | None = None
