@@ -5,8 +5,8 @@
     TURNOUT_POSTGREST_JS=/somewhere/packages/core/postgrest-js pytest tests/suites/test_postgrest_js.py
 
 Of the 298 tests in these 15 files 247 pass. PostGIS is left out of their schema. What is
-missing: functions of a row as columns and relations, several schemas, aggregates beside and spreads of many, an upsert's
-200, GeoJSON, an estimate as a count, and EXPLAIN for a visitor, which would tell of hidden rows.
+missing: functions of a row as columns and relations, several schemas, aggregates beside and spreads
+of many, an upsert's 200, GeoJSON, an estimate as a count, and EXPLAIN for a visitor, which would tell of hidden rows.
 """
 
 from __future__ import annotations
