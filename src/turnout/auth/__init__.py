@@ -30,6 +30,8 @@ def configure(config: Config, env: Mapping[str, str]) -> None:
     """Say which project :func:`auth_service` is for; the one of the project before is let go."""
     global _configured, _service, _wanted
     with _making:
+        if _service is not None:
+            _service.passwords.close()
         _configured, _service, _wanted = (config, env), None, config.auth.pages
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 
 from ..errors import DbError
 from .codes import CHANGE_CURRENT, CHANGE_NEW, CONFIRMATION, PKCE, RECOVERY
@@ -19,6 +19,12 @@ from .passwords import is_hash
 from .store import Row, Tx, is_uuid, to_user
 
 ADMIN_ROLE = "service_role"
+_PAGE: LiteralString = """
+    select * from auth.users where deleted_at is null order by created_at desc, id limit :many offset :skip"""
+_PAGE_IDENTITIES: LiteralString = """
+    select i.* from auth.identities i join (
+        select id from auth.users where deleted_at is null order by created_at desc, id limit :many offset :skip
+    ) p on p.id = i.user_id order by i.created_at, i.id"""
 _ROLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
@@ -46,12 +52,13 @@ class AdminCalls(AuthCore):
         """A page of users, the newest first, and how many there are in all."""
         if not 1 <= page <= 1_000_000 or not 1 <= per_page <= 1000:
             raise invalid("page and per_page have to be positive, per_page at most 1000")
-        rows = await self.store.rows(
-            "select * from auth.users where deleted_at is null order by created_at desc, id limit :many offset :skip",
-            many=per_page, skip=(page - 1) * per_page,
-        )  # fmt: skip
+        part = {"many": per_page, "skip": (page - 1) * per_page}
+        rows = await self.store.rows(_PAGE, **part)
+        identities: dict[str, list[Row]] = {row["id"]: [] for row in rows}
+        for each in await self.store.rows(_PAGE_IDENTITIES, **part):
+            identities.setdefault(each["user_id"], []).append(each)
         total = await self.store.one("select count(*) as n from auth.users where deleted_at is null")
-        users = [to_user(row, await self.store.identities(row["id"])) for row in rows]
+        users = [to_user(row, identities[row["id"]]) for row in rows]
         return users, total["n"] if total else 0
 
     async def admin_get_user(self, user_id: str) -> User:

@@ -105,9 +105,9 @@ class Passwords:
             self._waiting -= 1
 
     def close(self) -> None:
-        """Let the threads go."""
+        """Let the threads go, once those who wait have been served."""
         if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool.shutdown(wait=False)
             self._pool = None
 
 
