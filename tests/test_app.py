@@ -499,13 +499,6 @@ async def test_an_upload_is_closed_when_the_answer_is_out(tmp_path: Path) -> Non
         assert (await client.get("/a")).json() is True
 
 
-def test_a_constant_that_this_version_does_not_act_on_stops_the_start(tmp_path: Path) -> None:
-    from turnout import ConfigError
-
-    with pytest.raises(ConfigError, match="does not act on it"):
-        client_of(tmp_path, {"app/a/route.py": "revalidate = 60\nasync def GET(request): ...\n"})
-
-
 def test_a_route_in_the_place_of_a_probe_stops_the_start(tmp_path: Path) -> None:
     from turnout import ConfigError
 

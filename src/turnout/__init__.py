@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from . import auth, webhooks
     from .adapters.asgi import ASGI
     from .auth import create_admin_client, create_client
+    from .cache import CacheRule, revalidate_path, revalidate_tag
     from .db import db
     from .http.form import FormData, UploadFile
     from .idempotency import idempotent
@@ -57,6 +58,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LAZY = {
+    "CacheRule": ".cache",
+    "revalidate_path": ".cache",
+    "revalidate_tag": ".cache",
     "auth": ".auth",
     "create_admin_client": ".auth",
     "create_client": ".auth",
@@ -78,6 +82,7 @@ __all__ = [
     "URL",
     "BadRequest",
     "BodyUsed",
+    "CacheRule",
     "ConfigError",
     "Conflict",
     "DbError",
@@ -116,6 +121,8 @@ __all__ = [
     "rate_limit",
     "redirect",
     "render",
+    "revalidate_path",
+    "revalidate_tag",
     "send_email",
     "task",
     "webhooks",

@@ -60,6 +60,13 @@ class Headers:
         headers._raw, headers._pairs = raw, None
         return headers
 
+    @classmethod
+    def of_checked(cls, pairs: list[tuple[str, str]]) -> Headers:
+        """Take over *pairs* that came out of Headers before."""
+        headers = cls.__new__(cls)
+        headers._raw, headers._pairs = None, pairs
+        return headers
+
     def _decoded(self) -> list[tuple[str, str]]:
         pairs = self._pairs
         if pairs is None:

@@ -40,6 +40,7 @@ class RouteConfig(Struct, frozen=True):
     Args:
         revalidate: Seconds that a cached GET stays fresh; False for never cached.
         max_duration: Seconds until the handler is ended with 503.
+        cache: A CacheRule, which says more than ``revalidate``.
         body_limit: Bytes that a body may have; ``"2 MB"`` is read as 2,000,000.
     """
 
@@ -49,6 +50,7 @@ class RouteConfig(Struct, frozen=True):
     cors: str | list[Any] | dict[str, Any] | bool | None = None
     auth: str | None = None
     rate_limit: str | None = None
+    cache: Any = None
     cancel_on_disconnect: bool | None = None
 
 
@@ -352,6 +354,7 @@ _CONSTANTS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: isinstance(value, str) and _rate.fullmatch(value.strip()) is not None,
         'a text such as "20/min" or "5/10s"',
     ),
+    "cache": (lambda value: isinstance(value, Struct), "a CacheRule"),
     "cancel_on_disconnect": (lambda value: isinstance(value, bool), "True or False"),
 }
 

@@ -1,0 +1,365 @@
+"""The kept answers of one process, and how it hears that some of them are no longer right.
+
+Each process keeps its own, so that a hit asks nobody; the store holds a copy for the others, and
+hands on what was revalidated. An answer that was begun before a revalidation is not kept after it:
+in the process, as the revalidation is noted with its time; in the store, as each copy carries the
+marks that its names had when it was begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Generator
+from contextvars import copy_context
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ..context import current
+from ..http.file import not_modified
+from ..http.headers import Headers
+from ..http.request import Request
+from ..http.response import Response
+from ..store import Memory, StoreUnavailable, store
+from .rule import CacheRule, Key, is_personal, key_of, may_keep
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+logger = logging.getLogger("turnout.cache")
+
+CHANNEL = "cache"
+MAX_BYTES = 64_000_000
+KEPT_S = 86_400.0  # in the store; a mark lives twice as long, so that no copy outlives it
+_NOTED_S = 300.0  # longer than any fill takes
+_PASSED_S = 10.0
+
+
+class Entry(Struct):
+    """One kept answer."""
+
+    body: bytes
+    headers: list[tuple[str, str]]
+    etag: str
+    names: tuple[str, ...]
+    fresh_until_s: float | None  # Unix time; None: until it is revalidated
+    marks: list[bytes] = []
+
+    def is_fresh(self, now_s: float) -> bool:
+        """Whether it is within its time."""
+        return self.fresh_until_s is None or now_s < self.fresh_until_s
+
+
+class Pending:
+    """What ``revalidate_path`` gives: awaited, it waits until the other processes have been told."""
+
+    __slots__ = ("_telling",)
+
+    def __init__(self, telling: asyncio.Future[None] | None) -> None:
+        self._telling = telling
+
+    def __await__(self) -> Generator[Any, None, None]:
+        if self._telling is not None:
+            yield from asyncio.shield(self._telling).__await__()
+
+
+class Answers:
+    """What this process keeps.
+
+    Args:
+        clock: The time in Unix seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._entries: OrderedDict[Key, Entry] = OrderedDict()
+        self._size = 0
+        self._by_name: dict[str, set[Key]] = {}
+        self._noted_s: dict[str, float] = {}  # when a name was last revalidated, by the loop's clock
+        self._passed_until_s: dict[Key, float] = {}  # whose answers could not be shared
+        self._filling: dict[Key, asyncio.Future[Entry | None]] = {}
+        self._telling: set[asyncio.Task[None]] = set()
+        self._listener: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._own = os.urandom(8)  # tells our messages from those of others
+        self._hears = False  # what other processes revalidate
+
+    # -- a process
+
+    async def start(self) -> None:
+        """Listen for what other processes revalidate."""
+        self._loop = asyncio.get_running_loop()
+        tried = asyncio.Event()
+        self._listener = self._loop.create_task(self._listen(tried))
+        await tried.wait()
+
+    async def stop(self) -> None:
+        """Tell what is still to be told; forget everything."""
+        if self._telling:
+            await asyncio.wait(self._telling, timeout=2)
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.wait([self._listener])
+        self.clear()
+        self._listener = self._loop = None
+
+    async def _listen(self, tried: asyncio.Event) -> None:
+        while True:
+            try:
+                async with store.subscribe(CHANNEL) as messages:
+                    self.clear()  # something may have been revalidated while nobody listened
+                    self._hears = True
+                    tried.set()
+                    async for message in messages:
+                        if not message.startswith(self._own):
+                            self._forget(message[len(self._own) :].decode())
+            except StoreUnavailable as exc:
+                if self._hears:
+                    logger.warning("the store is away; kept answers are used for their time and no longer: %s", exc)
+            finally:
+                self._hears = False
+                tried.set()
+            await asyncio.sleep(1)
+
+    # -- revalidation
+
+    def revalidate(self, name: str) -> Pending:
+        """End the answers of *name*, here at once and elsewhere as soon as they hear of it."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            # A ``def`` handler runs in a thread, the answers belong to the loop.
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self.revalidate, name)
+            return Pending(None)
+        self._forget(name)
+        task = loop.create_task(self._tell(name))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+        return Pending(task)
+
+    async def _tell(self, name: str) -> None:
+        if isinstance(store.backend, Memory):
+            return
+        try:
+            await store.set(_mark(name), os.urandom(8), 2 * KEPT_S)
+            await store.publish(CHANNEL, self._own + name.encode())
+        except StoreUnavailable as exc:
+            logger.error("the store is away: other processes do not hear that %s was revalidated", name, exc_info=exc)
+
+    def _forget(self, name: str) -> None:
+        now = time.monotonic()
+        if len(self._noted_s) > 1_000:
+            self._noted_s = {each: at for each, at in self._noted_s.items() if at > now - _NOTED_S}
+        self._noted_s[name] = now
+        for key in list(self._by_name.get(name, ())):
+            self._drop(key)
+
+    def clear(self) -> None:
+        """Forget every answer."""
+        self._passed_until_s.clear()
+        self._entries.clear()
+        self._by_name.clear()
+        self._size = 0
+
+    # -- keeping
+
+    def _keep(self, key: Key, entry: Entry) -> None:
+        self._drop(key)
+        self._entries[key] = entry
+        self._size += len(entry.body) + 1_000
+        for name in entry.names:
+            self._by_name.setdefault(name, set()).add(key)
+        while self._size > MAX_BYTES:
+            self._drop(next(iter(self._entries)))
+
+    def _drop(self, key: Key) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is None:
+            return
+        self._size -= len(entry.body) + 1_000
+        for name in entry.names:
+            keys = self._by_name[name]
+            keys.discard(key)
+            if not keys:
+                del self._by_name[name]
+
+    # -- a request
+
+    def caching(self, rule: CacheRule, pattern: str, endpoint: Endpoint) -> Endpoint:
+        """*endpoint* of a GET route, with its answers kept as *rule* says."""
+
+        async def answer(request: Request) -> Response:
+            if is_personal(request):
+                return await endpoint(request)
+            key = key_of(rule, request)
+            entry = self._entries.get(key)
+            if entry is None:
+                return await self._missed(key, rule, pattern, endpoint, request)
+            self._entries.move_to_end(key)
+            if entry.is_fresh(self._clock()):
+                return _respond(entry, request, "hit")
+            if not self._hears:
+                return await self._missed(key, rule, pattern, endpoint, request)
+            if key not in self._filling:
+                self._refresh_after(key, rule, pattern, endpoint, request)
+            return _respond(entry, request, "hit; detail=stale")
+
+        return answer
+
+    async def _missed(self, key: Key, rule: CacheRule, pattern: str, endpoint: Endpoint, request: Request) -> Response:
+        if self._passed_until_s.get(key, -1.0) > time.monotonic():
+            return await endpoint(request)
+        # One fill at a time, and whoever comes meanwhile waits for it.
+        while (filling := self._filling.get(key)) is not None:
+            entry = await asyncio.shield(filling)
+            if entry is not None:
+                return _respond(entry, request, "hit; detail=collapsed")
+            if self._passed_until_s.get(key, -1.0) > time.monotonic():
+                return await endpoint(request)
+        future: asyncio.Future[Entry | None] = asyncio.get_running_loop().create_future()
+        self._filling[key] = future
+        entry = None
+        try:
+            entry = await self._copy_of(key, rule, pattern, request)
+            if entry is not None:
+                return _respond(entry, request, "hit; detail=shared")
+            response, entry = await self._fill(key, rule, pattern, endpoint, request)
+            return response if entry is None else _respond(entry, request, "fwd=miss; stored")
+        except Exception:
+            self._pass(key)
+            raise
+        finally:
+            # None and not passed: whoever filled has left, and the next one fills.
+            del self._filling[key]
+            future.set_result(entry)
+
+    def _pass(self, key: Key) -> None:
+        """Let the requests for *key* each have an answer of their own for a while, instead of one after the other."""
+        now = time.monotonic()
+        if len(self._passed_until_s) > 1_000:
+            self._passed_until_s = {each: until for each, until in self._passed_until_s.items() if until > now}
+        self._passed_until_s[key] = now + _PASSED_S
+
+    async def _fill(
+        self, key: Key, rule: CacheRule, pattern: str, endpoint: Endpoint, request: Request
+    ) -> tuple[Response, Entry | None]:
+        """Make the answer; and the entry, if it may be shared."""
+        names = rule.names(request, pattern)
+        begun_s, marks = time.monotonic(), await self._marks(names)
+        response = await endpoint(request)
+        if not may_keep(request, response):
+            self._pass(key)
+            return response, None
+        if any(self._noted_s.get(name, -1.0) >= begun_s for name in names):
+            return response, None  # right when it was begun, and perhaps no longer
+        entry = _entry(response, rule, names, marks, self._clock())
+        self._keep(key, entry)
+        await self._share(key, entry)
+        return response, entry
+
+    def _refresh_after(self, key: Key, rule: CacheRule, pattern: str, endpoint: Endpoint, request: Request) -> None:
+        """Make the answer anew once this one is sent, for a request that says nothing of who asked."""
+        fields = {"host": request.host, **{name: request.headers.get(name) or "" for name in rule.vary}}
+        again = Request("GET", request.target, headers=fields, scheme=request.scheme)
+        again.trust, again.limits, again.params, again.route = (
+            request.trust,
+            request.limits,
+            request.params,
+            request.route,
+        )
+        again._path = request.path
+        future: asyncio.Future[Entry | None] = asyncio.get_running_loop().create_future()
+        self._filling[key] = future
+
+        async def refresh() -> None:
+            current.set(again)
+            entry = None
+            try:
+                _, entry = await self._fill(key, rule, pattern, endpoint, again)
+            finally:
+                del self._filling[key]
+                future.set_result(entry)
+
+        request.after_work = [*(request.after_work or ()), (refresh, (), {}, copy_context())]
+
+    # -- what the store holds for all
+
+    async def _marks(self, names: tuple[str, ...]) -> list[bytes]:
+        """What says whether a name has been revalidated since."""
+        if isinstance(store.backend, Memory):
+            return []
+        try:
+            return [await store.get(_mark(name)) or b"" for name in names]
+        except StoreUnavailable:
+            return []
+
+    async def _copy_of(self, key: Key, rule: CacheRule, pattern: str, request: Request) -> Entry | None:
+        """Another process's answer, if it is fresh and nothing of it was revalidated since it was begun."""
+        if isinstance(store.backend, Memory):
+            return None
+        try:
+            found = await store.get(_place(key))
+            if found is None:
+                return None
+            entry = msgspec.msgpack.decode(found, type=Entry)
+            if entry.names != rule.names(request, pattern) or not entry.is_fresh(self._clock()):
+                return None
+            begun_s = time.monotonic()
+            if entry.marks != await self._marks(entry.names):
+                return None
+        except (StoreUnavailable, msgspec.DecodeError):
+            return None
+        if any(self._noted_s.get(name, -1.0) >= begun_s for name in entry.names):
+            return None
+        self._keep(key, entry)
+        return entry
+
+    async def _share(self, key: Key, entry: Entry) -> None:
+        if isinstance(store.backend, Memory) or len(entry.marks) != len(entry.names):
+            return
+        left_s = KEPT_S if entry.fresh_until_s is None else max(entry.fresh_until_s - self._clock(), 0.001)
+        try:
+            await store.set(_place(key), msgspec.msgpack.encode(entry), min(left_s, KEPT_S))
+        except StoreUnavailable:
+            pass  # said by the listener
+
+
+def _mark(name: str) -> str:
+    return f"cache:mark:{name}"
+
+
+def _place(key: Key) -> str:
+    # As JSON, every part ends where it ends: no two keys have one text.
+    return f"cache:answer:{hashlib.sha256(msgspec.json.encode(key)).hexdigest()}"
+
+
+def _entry(
+    response: Response, rule: CacheRule, names: tuple[str, ...], marks: list[bytes], now_s: float
+) -> Entry:
+    headers = response.headers
+    etag = headers.get("etag")
+    if etag is None:
+        etag = f'"{hashlib.sha256(response.body).hexdigest()[:24]}"'
+        headers.set("etag", etag)
+    if not headers.has("cache-control"):
+        headers.set("cache-control", "public, max-age=0, must-revalidate")
+    for name in rule.vary:
+        headers.append("vary", name)
+    fresh_until_s = None if rule.revalidate is None else now_s + rule.revalidate
+    return Entry(response.body, list(headers.items()), etag, names, fresh_until_s, marks)
+
+
+def _respond(entry: Entry, request: Request, how: str) -> Response:
+    """A response of its own for each request: what comes after may add to it."""
+    response = Response._made(entry.body, None, 200, None)
+    response._headers = Headers.of_checked([*entry.headers, ("cache-status", f"turnout; {how}")])  # RFC 9211
+    if request.headers.has("if-none-match") and not_modified(request, entry.etag, 0):
+        response.status, response.body = 304, b""
+        response.headers.delete("content-type")
+    return response

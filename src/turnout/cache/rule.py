@@ -1,0 +1,78 @@
+"""Which answers may be kept, for whom, and under which key (RFC 9111 sections 3 and 4).
+
+What is personal is never kept: a request with ``Authorization`` or a session's cookie is passed by,
+and so is an answer whose handler looked at the user or at a cookie, or that sets one.
+"""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+from ..http.request import Request
+from ..http.response import Response
+from ..http.url import parse_fields
+
+Key = tuple[str, str, tuple[tuple[str, str], ...], tuple[str, ...]]
+
+LARGEST_BYTES = 4_000_000
+_is_session = re.compile(rb"(?:^|;)\s*(?:__Host-|__Secure-)?sb-[^=;]*-auth-token").search
+_private = re.compile(r"\b(?:private|no-store|no-cache)\b", re.IGNORECASE).search
+
+
+class CacheRule(Struct, frozen=True):
+    """How the answers of a route are kept: ``cache = CacheRule(60, tags=("posts",))``.
+
+    Args:
+        revalidate: Seconds for which an answer is fresh; None: until it is revalidated.
+        tags: Names by which ``revalidate_tag`` ends it.
+        vary: Request fields on which the answer depends, such as ``accept-language``.
+    """
+
+    revalidate: int | None = None
+    tags: tuple[str, ...] = ()
+    vary: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.revalidate is not None and self.revalidate <= 0:
+            raise ValueError("CacheRule keeps an answer for 1 second or more; leave the rule out to keep none")
+        for name in (*self.tags, *self.vary):
+            if not isinstance(name, str) or not name:
+                raise ValueError(f"tags and vary are texts, not {name!r}")
+
+    def names(self, request: Request, pattern: str) -> tuple[str, ...]:
+        """What an answer can be revalidated by."""
+        return (f"path:{request.path}", f"route:{pattern}", *(f"tag:{tag}" for tag in self.tags))
+
+
+def is_personal(request: Request) -> bool:
+    """Whether *request* says who sends it."""
+    if request._raw is None:
+        named = request.headers
+        return named.has("authorization") or _is_session((named.get("cookie") or "").encode()) is not None
+    return any(name == b"authorization" or (name == b"cookie" and _is_session(value)) for name, value in request._raw)
+
+
+def key_of(rule: CacheRule, request: Request) -> Key:
+    """What two requests have in common that may have one answer: origin, path, query whatever its order, ``vary``."""
+    trust = request.trust
+    plain = trust.origin is None and not trust.networks and not trust.unix
+    origin = f"{request.scheme}://{request.host}" if plain else request.url.origin
+    query = request.target.partition("?")[2]
+    fields = tuple(sorted(parse_fields(query, request.limits.max_query_fields))) if query else ()
+    return origin, request.path, fields, tuple([request.headers.get(name) or "" for name in rule.vary])
+
+
+def may_keep(request: Request, response: Response) -> bool:
+    """Whether *response* may be given to somebody else."""
+    if response.status != 200 or response.chunks is not None or response.file_path is not None:
+        return False
+    if request.set_cookies is not None or response._cookies is not None or request.personal:
+        return False
+    if request._cookies is not None or len(response.body) > LARGEST_BYTES:
+        return False
+    headers = response.headers
+    if headers.has("set-cookie") or _private(headers.get("cache-control") or ""):
+        return False
+    return "*" not in (headers.get("vary") or "")

@@ -1,0 +1,377 @@
+"""Kept answers: who gets one, who never does, and when they end."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from projects import client_of
+
+from turnout import CacheRule, ConfigError, Request, Response
+from turnout.cache.kept import Answers
+from turnout.cache.rule import key_of
+
+COUNTING = """
+    from turnout import CacheRule, Response, cookies, current_request, headers, revalidate_path, revalidate_tag, auth
+    runs = []
+    {constant}
+
+    async def GET(request{slug}):
+        runs.append(request.target)
+        {body}
+"""
+POSTS = """
+    from turnout import revalidate_path, revalidate_tag
+
+    async def POST(request):
+        kind, name = (await request.json())
+        if kind == "tag":
+            await revalidate_tag(name)
+        else:
+            revalidate_path(name, type=kind)
+
+    def PUT(request):  # in a thread
+        revalidate_path("/a")
+"""
+
+
+def route(body: str = "return len(runs)", constant: str = "revalidate = 60", slug: str = "") -> str:
+    return COUNTING.format(body=body, constant=constant, slug=slug)
+
+
+async def test_an_answer_is_kept_and_can_be_asked_about(tmp_path: Path) -> None:
+    async with client_of(tmp_path, {"app/a/route.py": route()}) as client:
+        first, second = await client.get("/a"), await client.get("/a")
+        assert (first.json(), second.json()) == (1, 1)
+        assert first.headers.get("cache-status") == "turnout; fwd=miss; stored"
+        assert second.headers.get("cache-status") == "turnout; hit"
+        assert second.headers.get("cache-control") == "public, max-age=0, must-revalidate"
+        assert second.headers.get("content-type") == "application/json"
+
+        again = await client.get("/a", headers={"if-none-match": second.headers.get("etag") or ""})
+        assert (again.status, again.body) == (304, b"")
+        assert (await client.get("/a", headers={"if-none-match": '"other"'})).json() == 1
+        head = await client.head("/a")
+        assert head.headers.get("etag") == second.headers.get("etag")
+
+
+async def test_nothing_is_kept_that_no_rule_names(tmp_path: Path) -> None:
+    for constant in ("", "revalidate = False", "revalidate = 0"):
+        async with client_of(tmp_path, {"app/a/route.py": route(constant=constant)}) as client:
+            assert [(await client.get("/a")).json() for _ in range(2)] == [1, 2], constant
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        'return Response.json(len(runs), headers={"set-cookie": "a=1"})',
+        'r = Response.json(len(runs)); r.set_cookie("a", "1"); return r',
+        'cookies().set("a", "1"); return len(runs)',
+        'return Response.json(len(runs), headers={"cache-control": "private"})',
+        'return Response.json(len(runs), headers={"cache-control": "max-age=5, No-Store"})',
+        'return Response.json(len(runs), headers={"vary": "*"})',
+        "return Response.json(len(runs), status=404)",
+        "return Response.json(len(runs), status=201)",
+        "return Response.stream(iter([str(len(runs))]))",
+        'request.cookies.get("theme"); return len(runs)',
+        'cookies().get("theme"); return len(runs)',
+        "await auth.get_user(); return len(runs)",
+    ],
+)
+async def test_what_may_be_somebodys_own_is_never_kept(tmp_path: Path, body: str) -> None:
+    async with client_of(tmp_path, {"app/a/route.py": route(body)}) as client:
+        assert [(await client.get("/a")).text for _ in range(3)] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"authorization": "Bearer x"},
+        {"cookie": "sb-localhost-auth-token=x"},
+        {"cookie": "theme=dark; sb-abc-auth-token.0=x"},
+        {"cookie": "__Host-sb-abc-auth-token=x"},
+    ],
+)
+async def test_who_is_signed_in_gets_an_answer_of_their_own(tmp_path: Path, fields: dict[str, str]) -> None:
+    async with client_of(tmp_path, {"app/a/route.py": route()}) as client:
+        assert (await client.get("/a")).json() == 1
+        assert (await client.get("/a", headers=fields)).json() == 2
+        assert (await client.get("/a")).json() == 1
+    async with client_of(tmp_path, {"app/a/route.py": route()}) as client:
+        assert (await client.get("/a", headers=fields)).json() == 1
+        assert (await client.get("/a")).json() == 2  # theirs was not kept
+
+
+async def test_what_makes_another_answer_is_part_of_the_key(tmp_path: Path) -> None:
+    constant = 'cache = CacheRule(60, vary=("accept-language",))'
+    made = {"app/a/[id]/route.py": route("return [id, len(runs)]", constant, ", id")}
+    async with client_of(tmp_path, made) as client:
+        de = {"accept-language": "de"}
+        answers = [
+            await client.get("/a/1"),
+            await client.get("/a/2"),
+            await client.get("/a/1?x=1&y=2"),
+            await client.get("/a/1?y=2&x=1"),  # the same
+            await client.get("/a/1?x=1;y=2"),
+            await client.get("/a/1", headers=de),
+            await client.get("/a/1", headers={"host": "127.0.0.1"}),
+            await client.get("/a/1"),  # the first again
+        ]
+        assert [answer.json()[1] for answer in answers] == [1, 2, 3, 3, 4, 5, 6, 1]
+        assert answers[0].headers.get("vary") == "accept-language"
+
+
+texts = st.text(alphabet="ab&=%/;+", max_size=6)
+
+
+@given(texts, texts, texts, texts)
+@settings(deadline=None, max_examples=300)
+def test_two_queries_have_one_key_only_if_they_are_the_same_pairs(a: str, b: str, c: str, d: str) -> None:
+    one, other = (Request("GET", f"/x?{left}&{right}", headers={"host": "h"}) for left, right in ((a, b), (c, d)))
+    same = sorted(one.search_params) == sorted(other.search_params)
+    assert (key_of(CacheRule(), one) == key_of(CacheRule(), other)) == same
+
+
+@pytest.mark.parametrize(
+    ("what", "ended"),
+    [
+        (["page", "/a/1"], {"/a/1", "/a/1?x=1"}),
+        (["page", "/a/2"], {"/a/2"}),
+        (["route", "/a/[id]"], {"/a/1", "/a/1?x=1", "/a/2"}),
+        (["tag", "posts"], {"/a/1", "/a/1?x=1", "/a/2", "/b"}),
+        (["tag", "other"], set()),
+        (["page", "/a"], set()),
+    ],
+)
+async def test_a_revalidation_ends_what_it_names_and_nothing_else(
+    tmp_path: Path, what: list[str], ended: set[str]
+) -> None:
+    rule = 'cache = CacheRule(60, tags=("posts",))'
+    made = {
+        "app/a/[id]/route.py": route("return len(runs)", rule, ", id"),
+        "app/b/route.py": route("return len(runs)", rule),
+        "app/c/route.py": route(),
+        "app/change/route.py": POSTS,
+    }
+    async with client_of(tmp_path, made) as client:
+        paths = ["/a/1", "/a/1?x=1", "/a/2", "/b", "/c"]
+        for path in paths:
+            await client.get(path)
+        await client.post("/change", json=what)
+        now = {path: (await client.get(path)).headers.get("cache-status") for path in paths}
+        assert {path for path, status in now.items() if status != "turnout; hit"} == ended
+
+
+async def test_a_handler_in_a_thread_can_revalidate(tmp_path: Path) -> None:
+    async with client_of(tmp_path, {"app/a/route.py": route(), "app/change/route.py": POSTS}) as client:
+        await client.get("/a")
+        assert (await client.put("/change")).ok
+        await asyncio.sleep(0)
+        assert (await client.get("/a")).json() == 2
+
+
+async def test_middleware_judges_a_request_before_a_kept_answer_is_given(tmp_path: Path) -> None:
+    middleware = """
+        from turnout import Forbidden
+        async def middleware(request, next):
+            if request.headers.get("x-key") != "right":
+                raise Forbidden()
+            return await next(request)
+    """
+    async with client_of(tmp_path, {"app/a/route.py": route(), "app/middleware.py": middleware}) as client:
+        assert (await client.get("/a", headers={"x-key": "right"})).json() == 1
+        assert (await client.get("/a")).status == 403
+        assert (await client.get("/a", headers={"x-key": "right"})).headers.get("cache-status") == "turnout; hit"
+
+
+async def test_what_one_request_adds_to_its_answer_is_not_in_the_next(tmp_path: Path) -> None:
+    middleware = """
+        async def middleware(request, next):
+            response = await next(request)
+            if request.headers.get("x-who"):
+                response.set_cookie("who", request.headers.get("x-who"))
+                response.headers.set("x-who", "me")
+            return response
+    """
+    async with client_of(tmp_path, {"app/a/route.py": route(), "app/middleware.py": middleware}) as client:
+        for _ in range(2):
+            mine = await client.get("/a", headers={"x-who": "ann"})
+            assert mine.headers.get("x-who") == "me" and mine.headers.get("set-cookie")
+            other = await client.get("/a")
+            assert other.headers.get("x-who") is None and other.headers.get("set-cookie") is None
+
+
+@pytest.mark.parametrize(
+    "constant", ["cache = 60", "revalidate = 60\n    cache = CacheRule(5)", "cache = CacheRule(0)", "revalidate = -1"]
+)
+async def test_a_wrong_rule_stops_the_start(tmp_path: Path, constant: str) -> None:
+    with pytest.raises((ConfigError, ValueError)):
+        async with client_of(tmp_path, {"app/a/route.py": route(constant=constant)}):
+            pass
+
+
+# -- time, and many at once
+
+
+class Handler:
+    """Counts its runs, and waits where it is told to."""
+
+    def __init__(self) -> None:
+        self.runs = self.at_once = self.most = 0
+        self.go = asyncio.Event()
+        self.go.set()
+        self.make: Any = Response.json
+
+    async def __call__(self, request: Request) -> Response:
+        self.runs += 1
+        number = self.runs
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        try:
+            await self.go.wait()
+            return self.make(number)
+        finally:
+            self.at_once -= 1
+
+
+class Kept:
+    """One cached handler, and a clock that is set by hand."""
+
+    def __init__(self, rule: CacheRule) -> None:
+        self.now_s = 1_000.0
+        self.handler = Handler()
+        self.answers = Answers(clock=lambda: self.now_s)
+        self.endpoint = self.answers.caching(rule, "/a", self.handler)
+
+    async def get(self) -> tuple[bytes, str | None]:
+        request = Request("GET", "/a", headers={"host": "h"})
+        response = await self.endpoint(request)
+        for function, args, named, context in request.after_work or ():
+            await asyncio.get_running_loop().create_task(function(*args, **named), context=context)
+        return response.body, response.headers.get("cache-status")
+
+    async def __aenter__(self) -> Kept:
+        await self.answers.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.answers.stop()
+
+
+async def test_an_answer_over_its_time_is_given_once_more_and_made_anew_afterwards() -> None:
+    async with Kept(CacheRule(60)) as kept:
+        assert await kept.get() == (b"1", "turnout; fwd=miss; stored")
+        kept.now_s += 59
+        assert await kept.get() == (b"1", "turnout; hit")
+        kept.now_s += 2
+        assert await kept.get() == (b"1", "turnout; hit; detail=stale")
+        assert await kept.get() == (b"2", "turnout; hit")
+        assert kept.handler.runs == 2
+
+
+async def test_a_failed_renewal_leaves_the_old_answer() -> None:
+    async with Kept(CacheRule(60)) as kept:
+        await kept.get()
+        kept.now_s += 61
+        kept.handler.make = lambda n: 1 / 0
+        with pytest.raises(ZeroDivisionError):  # in what runs after the answer, where the app logs it
+            await kept.get()
+        kept.handler.make = Response.json
+        assert (await kept.get())[0] == b"1"
+        assert (await kept.get())[0] == b"3"
+
+
+async def test_a_thousand_that_wait_make_one_run() -> None:
+    async with Kept(CacheRule(60)) as kept:
+        kept.handler.go.clear()
+        asked = [asyncio.ensure_future(kept.get()) for _ in range(1_000)]
+        await asyncio.sleep(0)
+        kept.handler.go.set()
+        assert {body for body, _ in await asyncio.gather(*asked)} == {b"1"}
+        assert kept.handler.runs == 1
+
+
+async def test_a_thousand_that_find_it_stale_make_one_run() -> None:
+    async with Kept(CacheRule(60)) as kept:
+        await kept.get()
+        kept.now_s += 61
+        kept.handler.go.clear()
+        asked = [asyncio.ensure_future(kept.get()) for _ in range(1_000)]
+        await asyncio.sleep(0)
+        kept.handler.go.set()
+        assert {body for body, _ in await asyncio.gather(*asked)} == {b"1"}
+        assert kept.handler.runs == 2
+
+
+async def test_answers_that_cannot_be_shared_are_made_side_by_side() -> None:
+    async with Kept(CacheRule(60)) as kept:
+        kept.handler.make = lambda n: Response.json(n, headers={"cache-control": "private"})
+        kept.handler.go.clear()
+        asked = [asyncio.ensure_future(kept.get()) for _ in range(20)]
+        await asyncio.sleep(0)
+        kept.handler.go.set()
+        assert len({body for body, _ in await asyncio.gather(*asked)}) == 20
+        kept.handler.go.clear()
+        asked = [asyncio.ensure_future(kept.get()) for _ in range(20)]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert kept.handler.at_once == 20
+        kept.handler.go.set()
+        await asyncio.gather(*asked)
+
+
+async def test_when_whoever_fills_leaves_the_next_one_fills() -> None:
+    async with Kept(CacheRule(60)) as kept:
+        kept.handler.go.clear()
+        first = asyncio.ensure_future(kept.get())
+        await asyncio.sleep(0)
+        others = [asyncio.ensure_future(kept.get()) for _ in range(10)]
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.sleep(0.01)
+        kept.handler.go.set()
+        assert {body for body, _ in await asyncio.gather(*others)} == {b"2"}
+        assert kept.handler.runs == 2
+
+
+async def test_when_a_fill_fails_the_others_do_not_wait_for_one_another() -> None:
+    async with Kept(CacheRule(60)) as kept:
+        kept.handler.go.clear()
+        kept.handler.make = lambda n: 1 / 0 if n == 1 else Response.json(n)
+        asked = [asyncio.ensure_future(kept.get()) for _ in range(10)]
+        await asyncio.sleep(0)
+        kept.handler.go.set()
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        assert sum(isinstance(each, ZeroDivisionError) for each in found) == 1
+        assert kept.handler.runs == 10
+
+
+async def test_an_answer_that_was_begun_before_a_revalidation_is_not_kept() -> None:
+    async with Kept(CacheRule(60)) as kept:
+        kept.handler.go.clear()
+        asked = asyncio.ensure_future(kept.get())
+        await asyncio.sleep(0)
+        await kept.answers.revalidate("path:/a")
+        kept.handler.go.set()
+        assert (await asked)[0] == b"1"
+        assert (await kept.get())[0] == b"2"
+        assert (await kept.get())[0] == b"2"
+
+
+async def test_the_oldest_answers_make_room() -> None:
+    from turnout.cache.kept import MAX_BYTES
+
+    async with Kept(CacheRule(60)) as kept:
+        kept.handler.make = lambda n: Response.text("x" * 3_900_000)
+        for n in range(40):
+            await kept.endpoint(Request("GET", f"/a?n={n}", headers={"host": "h"}))
+        assert kept.answers._size <= MAX_BYTES
+        assert kept.handler.runs == 40
+        await kept.endpoint(Request("GET", "/a?n=39", headers={"host": "h"}))
+        assert kept.handler.runs == 40
+        await kept.endpoint(Request("GET", "/a?n=0", headers={"host": "h"}))
+        assert kept.handler.runs == 41
