@@ -17,6 +17,7 @@ import contextlib
 import logging
 import os
 import socket
+import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterable
@@ -45,7 +46,6 @@ POLL_S, BEAT_S, DEAD_S, AGAIN_S, LEAVE_S = 0.5, 5.0, 30.0, 5.0, 10.0
 QUEUE = "turnout"
 _NAME = "turnout"  # of the application and its version: what one deployment has enqueued, the next one runs
 _ONE, _CRON, _NOTHING = "turnout.task", "turnout.cron", '{"args":[],"kwargs":{}}'
-_OVER = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 _WORKERS: LiteralString = (
     "create table if not exists _turnout_task_workers (id text primary key, seen_s double precision not null)"
@@ -103,6 +103,7 @@ class Engine:
         self._leaving = False
         self._main: asyncio.Task[None] | None = None
         self._cron: Any = None
+        self._books: Any = None
         self._tasks_changed = False
 
     def reschedule(self) -> None:
@@ -128,11 +129,16 @@ class Engine:
             await asyncio.sleep(0.02)
         self._main.cancel()
         await asyncio.wait([self._main])
-        await asyncio.to_thread(_destroy)
+        await asyncio.to_thread(self._close)
         try:
             await self._database.sql(_GONE, id=self.id, before_s=0.0)
         except DbError as exc:
             logger.debug("this worker's row stays until it is out of date: %s", exc)
+
+    def _close(self) -> None:
+        if self._books is not None:
+            self._books.destroy()
+        _destroy()
 
     def _nudge(self) -> None:
         if self._loop is not None and not self._loop.is_closed():
@@ -176,9 +182,8 @@ class Engine:
     async def _relay(self) -> None:
         """Hand every row on, and only then delete it: what is handed on twice is started once."""
         while rows := await outbox.waiting(self._database):
-            await asyncio.to_thread(hand_on, rows)
-            for row in rows:
-                await outbox.remove(self._database, row.id)
+            await asyncio.to_thread(hand_on, rows, self._books)
+            await outbox.remove(self._database, *(row.id for row in rows))
 
     # --- those who died ---
 
@@ -213,11 +218,12 @@ class Engine:
         async def scheduled(due: str, name: str) -> None:
             await self._workflow(name, _NOTHING)
 
+        _use_wal(self.url)
         DBOS(config=config)
         _hush()
         DBOS.launch()
         DBOS.register_queue(QUEUE, worker_concurrency=TAKEN, polling_interval_sec=POLL_S)
-        self._cron = scheduled
+        self._cron, self._books = scheduled, _client(self.url)
         self._schedule()
 
     def _schedule(self) -> None:
@@ -276,16 +282,24 @@ class Engine:
                 self._busy -= 1
 
 
-def hand_on(rows: Iterable[outbox.Enqueued]) -> None:
-    """Enqueue *rows* with the engine of this process, which starts an id only once."""
-    from dbos import DBOS
+def hand_on(rows: Iterable[outbox.Enqueued], books: DBOSClient) -> None:
+    """Enqueue *rows* in one transaction of DBOS, which starts an id only once."""
+    with books._sys_db.engine.begin() as connection:  # what enqueue_in_transaction is to be called with
+        for row in rows:
+            options: Any = {
+                "workflow_name": _ONE, "queue_name": QUEUE, "workflow_id": row.id, "app_version": _NAME,
+            }  # fmt: skip
+            left_s = row.due_s - time.time()
+            if left_s > 0.01:
+                options["delay_seconds"] = left_s
+            books.enqueue_in_transaction(connection, options, row.task, row.payload)
 
-    for row in rows:
-        options = {"workflow_name": _ONE, "queue_name": QUEUE, "workflow_id": row.id, "app_version": _NAME}
-        left_s = row.due_s - time.time()
-        if left_s > 0.01:
-            options["delay_seconds"] = left_s  # type: ignore[assignment]
-        DBOS.enqueue_workflow_with_options(options, row.task, row.payload)  # type: ignore[arg-type]
+
+def _use_wal(url: str) -> None:
+    """Readers and a writer of DBOS's file need not wait for each other; the file remembers it."""
+    if url.startswith("sqlite:///"):
+        with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=30)) as connection:
+            connection.execute("pragma journal_mode = wal")
 
 
 def worker_id() -> str:
@@ -463,8 +477,6 @@ async def _left_over(database: Database) -> bool:
 
 
 def _has_table(file: Path) -> bool:
-    import sqlite3
-
     if not file.exists():
         return False
     with contextlib.closing(sqlite3.connect(file)) as connection:
@@ -483,13 +495,13 @@ async def has_books(config: Config, database: Database) -> bool:
 def client(config: Config) -> DBOSClient:
     """A look at DBOS's books from outside."""
     outbox.require_engine()
-    url = system_url(config)
+    return _client(system_url(config))
+
+
+def _client(url: str) -> DBOSClient:
     from dbos import DBOSClient
 
     _hush()
-    return DBOSClient(system_database_url=url, serializer=Json(), application_name=_NAME, retry_connection_errors=False)  # type: ignore[arg-type]
-
-
-def over(status: str) -> bool:
-    """Whether nothing more will happen to a task of that status."""
-    return status in _OVER
+    return DBOSClient(
+        system_database_url=url, serializer=cast(Any, Json()), application_name=_NAME, retry_connection_errors=False
+    )

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import importlib.util
+import json
 import time
 import uuid
 from collections.abc import Callable
@@ -44,7 +45,10 @@ values (:id, :task, :payload, :due_s, :now_s) on conflict (id) do nothing"""
 _WAITING: LiteralString = (
     "select id, task, payload, due_s, enqueued_s from _turnout_outbox order by enqueued_s, id limit :most"
 )
-_TAKEN: LiteralString = "delete from _turnout_outbox where id = :id returning id"
+_TAKEN: LiteralString = "delete from _turnout_outbox where id in (select value from json_each(:ids)) returning id"
+_TAKEN_POSTGRES: LiteralString = (
+    "delete from _turnout_outbox where id in (select json_array_elements_text((:ids::text)::json)) returning id"
+)
 
 _ready: WeakSet[Any] = WeakSet()  # the engines whose database has the table
 on_put: list[Callable[[], None]] = []  # told that there may be work
@@ -100,13 +104,14 @@ async def waiting(database: Database, most: int = BATCH) -> list[Enqueued]:
     return [Enqueued(**row) for row in found]
 
 
-async def remove(database: Database, number: str) -> bool:
-    """Delete a row; False if it is gone."""
+async def remove(database: Database, *numbers: str) -> int:
+    """Delete the rows of those ids; how many there were."""
+    taken = _TAKEN_POSTGRES if database.dialect == "postgres" else _TAKEN
     try:
-        return await database.sql(_TAKEN, id=number).single() is not None
+        return len(await database.sql(taken, ids=json.dumps(numbers)))
     except DbError as exc:
         if exc.code == _UNDEFINED_TABLE:
-            return False
+            return 0
         raise
 
 
