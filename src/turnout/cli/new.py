@@ -57,6 +57,8 @@ from typing import Any
 from lib.posts import NewPost
 from turnout import Request, Response, db
 
+auth = "public"  # everybody may write; "user" asks for a sign-in
+
 
 async def GET(request: Request) -> list[dict[str, Any]]:
     return await db.from_("posts").select("*").order("id", desc=True).limit(50)
@@ -73,6 +75,8 @@ from typing import Any
 
 from lib.posts import NewPost
 from turnout import NotFound, Request, db
+
+auth = "public"
 
 
 async def GET(request: Request, id: int) -> dict[str, Any]:
