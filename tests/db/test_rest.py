@@ -231,6 +231,18 @@ async def test_a_csv_and_a_form_can_be_inserted(tables: Any) -> None:
     assert found == [{"id": 23, "name": "a b"}]
 
 
+async def test_an_array_may_come_as_text_and_text_as_json(tables: Any) -> None:
+    async with wire(tables) as ask:
+        row = {"id": 9, "title": {"a": [1]}, "tags": '{a,"b,c",NULL}'}
+        response = await ask("POST", "posts?select=title,tags", row, prefer="return=representation")
+        changed = await ask("PATCH", "posts?id=eq.9&select=tags", {"tags": "{}"}, prefer="return=representation")
+        broken = await ask("PATCH", "posts?id=eq.9", {"tags": "a,b"})
+
+    assert data(response) == [{"title": '{"a":[1]}', "tags": ["a", "b,c", None]}]
+    assert data(changed) == [{"tags": []}]
+    assert code(broken) == (400, "22P02")
+
+
 async def test_an_upsert_without_a_key_is_an_insert(tables: Any) -> None:
     async with tables("create table logs (line text)") as db:
         ask = Wire(db)

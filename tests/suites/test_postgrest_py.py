@@ -112,7 +112,7 @@ def run(folder: Path, url: str, flavour: str) -> tuple[set[str], set[str]]:
         ],
         capture_output=True, check=False,
     )  # fmt: skip
-    cases = list(ElementTree.parse(report).iter("testcase"))  # noqa: S314  (written by pytest)
+    cases = list(ElementTree.parse(report).iter("testcase"))
     bad = {
         str(case.get("name")) for case in cases if case.find("failure") is not None or case.find("error") is not None
     }

@@ -26,7 +26,7 @@ from .parse import Asked, parse_names, parse_query
 from .policy import POLICIES
 from .prefer import Prefer, parse_prefer
 from .rest_answer import content_range, refusal, reply, total_of
-from .rest_body import read_patch, read_rows
+from .rest_body import fit, read_patch, read_rows
 from .rls import problems
 
 if TYPE_CHECKING:
@@ -263,7 +263,9 @@ class Call:
         """POST: insert, or upsert where duplicates are to be resolved."""
         asked = parse_query(self.pairs)
         _refuse_parts(asked, "insert", self.pairs)
+        known = (await self.database.engine.known()).tables.get(table)
         rows = await read_rows(self.request, asked.columns, defaults=self.prefer.get("missing") == "default")
+        rows = [fit(row, known) for row in rows]
         conflict = None
         if (resolution := self.prefer.get("resolution")) is not None:
             conflict = ast.Conflict(asked.on_conflict, resolution == "ignore-duplicates", asked.columns)
@@ -282,7 +284,8 @@ class Call:
     async def update(self, table: str) -> Response:
         """PATCH."""
         columns = next((parse_names(text) for name, text in self.pairs if name == "columns" and text), None)
-        patch = await read_patch(self.request, columns)
+        known = (await self.database.engine.known()).tables.get(table)
+        patch = fit(await read_patch(self.request, columns), known)
         asked = parse_query(self.pairs, len(patch))
         _refuse_parts(asked, "update", self.pairs)
         values = (*patch.values(), *asked.values)

@@ -16,6 +16,8 @@ from ..http.url import parse_fields
 from .build import Row
 from .csv import parse_csv
 from .errors import error
+from .parse import parse_array
+from .schema import Table
 
 _MISMATCH = "All object keys must match"
 
@@ -52,6 +54,28 @@ async def read_patch(request: Request, columns: tuple[str, ...] | None) -> Row:
     if not isinstance(found, dict):
         raise error("PGRST102", "an update takes one object")
     return found if columns is None else {name: found[name] for name in columns if name in found}
+
+
+def fit(row: Row, table: Table | None) -> Row:
+    """*row* with the two spellings that JSON brings and ``db`` does not take.
+
+    An array may come as the text ``{a,b}``, and text as the JSON that it is to hold.
+    """
+    if table is None:
+        return row
+    fitted = row
+    for name, value in row.items():
+        column = table.columns.get(name)
+        if column is None or column.type.name in ("json", "jsonb"):
+            continue
+        found = value
+        if column.type.array and isinstance(value, str):
+            found = parse_array(value)
+        elif column.type.name in ("text", "varchar") and not column.type.array and isinstance(value, (dict, list)):
+            found = jsontext.dumps(value).decode()
+        if found is not value:
+            fitted = {**fitted, name: found}
+    return fitted
 
 
 async def read_arguments(request: Request) -> Any:
