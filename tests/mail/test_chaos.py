@@ -112,7 +112,7 @@ async def orders(origin: str, supervisor: int, rng: random.Random) -> None:
         for n in range(MESSAGES):
             if n in kill_at:
                 os.kill(rng.choice(workers(supervisor)), signal.SIGKILL)
-            while not await accepted(client, f"{origin}/api/orders/{n}"):
+            while not await accepted(client, f"{origin}/api/orders/{n}"):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
 
 
