@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from served import Served, served
+
+from turnout.db.local import LocalPostgres
 
 GATEWAY = Path(__file__).with_name("gateway.py")
 # As many as a suite may ask for: limits have tests of their own.
@@ -47,3 +50,17 @@ def auth_server(
 def shared_secret(text: str) -> dict[str, Any]:
     """A JWK for HS256 without a name."""
     return {"kty": "oct", "alg": "HS256", "k": base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()}
+
+
+@contextmanager
+def database(engine: str, folder: Path) -> Iterator[str]:
+    """The DATABASE_URL of an empty database on *engine*."""
+    if engine == "sqlite":
+        yield f"sqlite:///{folder / 'shared.db'}"
+        return
+    running = LocalPostgres(folder / "pg", {"fsync": "off", "max_connections": "100"})
+    running.start()
+    try:
+        yield running.url()
+    finally:
+        running.stop("immediate")

@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 from served import Served
-from suites.auth_servers import auth_server
+from suites.auth_servers import auth_server, database
 
 CHECKOUT = os.environ.get("TURNOUT_SUPABASE_JS")
 PACKAGE = Path(CHECKOUT or ".") / "packages" / "core" / "auth-js"
@@ -84,15 +84,20 @@ def _outcomes(report: dict[str, Any]) -> Iterator[tuple[tuple[str, str, int], bo
             yield (Path(file["name"]).name, name, before[name]), test["status"] == "passed"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with auth_server(tmp_path_factory.mktemp("auth-js") / "site", SITE) as running:
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("auth-js")
+    with database(request.param, folder) as url, auth_server(folder / "site", SITE, database=url) as running:
         yield running
 
 
-def test_the_javascript_clients_own_suite(server: Served, tmp_path: Path) -> None:
-    # A port that nobody listens on, so that no other server of this machine answers.
-    null = run(tmp_path / "without", "http://127.0.0.1:9", server.anon, server.service)
+@pytest.fixture(scope="module")
+def null(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """What passes where nobody listens, not even another server of this machine."""
+    return run(tmp_path_factory.mktemp("null") / "without", "http://127.0.0.1:9", "no-key", "no-key")
+
+
+def test_the_javascript_clients_own_suite(server: Served, null: Outcome, tmp_path: Path) -> None:
     found = run(tmp_path / "with", server.url, server.anon, server.service)
     dependent = {name for name, good in null.items() if not good}
     passed = sum(found[name] for name in dependent)

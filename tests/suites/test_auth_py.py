@@ -22,7 +22,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from suites.auth_servers import auth_server, shared_secret
+from suites.auth_servers import auth_server, database, shared_secret
 
 from turnout.auth.keys import Keys
 
@@ -76,8 +76,10 @@ def _needed() -> None:
         pytest.skip("the tests need Faker, pyotp and pytest-mock: pip install Faker pyotp pytest-mock")
 
 
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[int, str], str]]:
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def servers(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[dict[int, str], str]]:
     """The four servers of infra/docker-compose.yml, on one database, and the key of service_role."""
     folder = tmp_path_factory.mktemp("auth")
     compose = Path(str(CHECKOUT), "src/auth/infra/docker-compose.yml").read_text()
@@ -94,10 +96,10 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[int
         9997: ("auto_confirm = false\nsign_ups = false\n", shared),
         9996: ("auto_confirm = true\n", asymmetric),
     }
-    database = f"sqlite:///{folder / 'shared.db'}"
     with ExitStack() as stack:
+        url = stack.enter_context(database(request.param, folder))
         running = {
-            port: stack.enter_context(auth_server(folder / str(port), settings, keys=keys, database=database))
+            port: stack.enter_context(auth_server(folder / str(port), settings, keys=keys, database=url))
             for port, (settings, keys) in wanted.items()
         }
         urls = {port: f"{each.url}/auth/v1" for port, each in running.items()}
