@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from ..errors import BadRequest, ConfigError, HTTPError
+from .headers import FixedHeaders
 from .request import Request
 from .response import HTML, Response
 
@@ -151,7 +152,14 @@ def head_bytes(response: Response) -> bytes:
             if len(_plain_heads) < 100:
                 _plain_heads[media_type] = ready
         return ready
+    if type(response._headers) is FixedHeaders:
+        return response._headers.block
     return _block(tuple(fields(response)))
+
+
+def fix(response: Response) -> FixedHeaders:
+    """The header fields of *response* for others like it, with their bytes ready."""
+    return FixedHeaders(response.headers, _block(tuple(fields(response))))
 
 
 _plain_fields: dict[str | None, list[tuple[bytes, bytes]]] = {}

@@ -60,11 +60,10 @@ class Headers:
         headers._raw, headers._pairs = raw, None
         return headers
 
-    @classmethod
-    def of_checked(cls, pairs: list[tuple[str, str]]) -> Headers:
-        """Take over *pairs* that came out of Headers before."""
-        headers = cls.__new__(cls)
-        headers._raw, headers._pairs = None, pairs
+    def copy(self) -> Headers:
+        """The same fields, to be changed by themselves."""
+        headers = Headers.__new__(Headers)
+        headers._raw, headers._pairs = None, self._decoded().copy()
         return headers
 
     def _decoded(self) -> list[tuple[str, str]]:
@@ -158,3 +157,13 @@ class Headers:
     def __repr__(self) -> str:
         # Values may be credentials, so only the names are shown.
         return f"Headers({', '.join(self.keys())})"
+
+
+class FixedHeaders(Headers):
+    """Headers that many responses have: nobody changes them, so their bytes are made once (``guard.fix``)."""
+
+    __slots__ = ("block",)
+
+    def __init__(self, headers: Headers, block: bytes) -> None:
+        super().__init__(headers)
+        self.block = block

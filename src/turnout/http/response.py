@@ -16,7 +16,7 @@ from typing import Any, Literal
 from ..errors import RangeError
 from . import jsontext
 from .cookies import to_set_cookie
-from .headers import Headers
+from .headers import FixedHeaders, Headers
 
 HeadersInit = Headers | Mapping[str, str] | Iterable[tuple[str, str]]
 
@@ -83,6 +83,13 @@ class Response:
         response.status, response.body, response._type = status, body, media_type
         if headers is not None:
             response._add(headers)
+        return response
+
+    @classmethod
+    def repeated(cls, body: bytes, headers: FixedHeaders) -> Response:
+        """A 200 with *headers* that other responses have too: they are copied only if somebody asks for them."""
+        response = cls.__new__(cls)
+        response.status, response.body, response._type, response._headers = 200, body, None, headers
         return response
 
     # -- the ways to make one
@@ -191,6 +198,8 @@ class Response:
         """The header fields that the app has set; ``Content-Type`` follows the body unless changed here."""
         if self._headers is None:
             self._headers = Headers([("content-type", self._type)] if self._type else None)
+        elif type(self._headers) is FixedHeaders:
+            self._headers = self._headers.copy()
         return self._headers
 
     def _add(self, headers: HeadersInit) -> None:
