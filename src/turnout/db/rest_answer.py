@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import DbError
 from ..http import jsontext
+from ..http.headers import Headers
 from ..http.response import Response
 from .accept import Wanted
 from .build import Page, Rows
@@ -89,8 +90,7 @@ def reply(
         raise not_one(rows)
     body = body_of(found, wanted) if send else b""
     response = Response._made(body, wanted.type, status, None)
-    for name, value in headers:  # no two are equal, so nothing is to be looked for
-        response.headers.append(name, value)
+    response._headers = Headers.from_checked([("content-type", wanted.type), *headers])
     return response
 
 

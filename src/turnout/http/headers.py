@@ -66,6 +66,13 @@ class Headers:
         headers._raw, headers._pairs = None, self._decoded().copy()
         return headers
 
+    @classmethod
+    def from_checked(cls, pairs: list[tuple[str, str]]) -> Headers:
+        """Wrap fields of our own, which need no check: names in lower case, values without control characters."""
+        headers = cls.__new__(cls)
+        headers._raw, headers._pairs = None, pairs
+        return headers
+
     def _decoded(self) -> list[tuple[str, str]]:
         pairs = self._pairs
         if pairs is None:
