@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 
 import pytest
-from faults.load import Client, request
 from faults.started import starting
 
 from turnout.cli.main import main
 
-from .world import make, until
+from .world import make, put, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-
-
-def put(port, task, *args, **more):
-    async def ask():
-        client = await Client.connect(port)
-        try:
-            words = json.dumps({"task": task, "args": args, **more}).encode()
-            return await client.ask(request("/api/any", words))
-        finally:
-            client.close()
-
-    answer = asyncio.run(ask())
-    assert answer.status == 200
-    return answer.json["task"]
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from faults.started import Started, starting
 
 from turnout.db.local import LocalPostgres
 
-from .world import make, rows, until
+from .world import make, put, rows, until
 
 FULL = os.environ.get("TURNOUT_FAULTS") == "full"
 pytestmark = [pytest.mark.faults, pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
@@ -77,6 +77,19 @@ def test_each_task_runs_once_and_each_tick_fires_once_in_all_workers(project):
     ticks = Counter(row["due"] for row in rows(place, "select due from ticks"))
     seconds = [int(second) for second in ticks]
     assert len(rows(place, "select due from ticks")) <= max(seconds) - min(seconds) + 2  # a late one shares its second
+
+
+def test_another_worker_takes_over_what_a_dead_one_was_at(project):
+    root, place, env = project
+    with starting(root, workers=2, env=env) as server:
+        put(server.port, "linger", 1, 1.5)
+        pid = until(lambda: rows(place, "select pid from runs"), "its beginning")[0]["pid"]
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: done(place) == {1}, "its end")
+        pids = [row["pid"] for row in rows(place, "select pid from runs")]
+        assert len(pids) == 2 and pids[1] != pid
+        assert server.stop() == 0
+    assert rows(place, "select times from effects") == [{"times": 1}]
 
 
 def test_no_acknowledged_task_is_lost_at_kill_9(project, capsys):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from faults.load import Answer, Client, request
 
 from turnout.db import Database
 
@@ -56,6 +59,13 @@ async def sleep(seconds: float) -> None:
         raise
 
 
+@task
+async def linger(n: int, seconds: float) -> None:
+    await db.from_("runs").insert({"n": n, "pid": os.getpid(), "attempt": 1})
+    await asyncio.sleep(seconds)
+    await db.sql(COUNT, n=n)
+
+
 @task(cron="* * * * * *")
 async def tick() -> None:
     await db.from_("ticks").insert({"due": str(int(time.time()))})
@@ -75,11 +85,11 @@ async def POST(body: dict):
     return Response.json({"task": number}, status=201)
 """,
     "app/api/any/route.py": """
-from lib.tasks import fail, sleep
+from lib.tasks import fail, linger, sleep
 
 
 async def POST(body: dict):
-    task = {"fail": fail, "sleep": sleep}[body["task"]]
+    task = {"fail": fail, "linger": linger, "sleep": sleep}[body["task"]]
     return {"task": await task.enqueue(*body["args"], delay=body.get("delay", 0))}
 """,
 }
@@ -113,6 +123,22 @@ def rows(place: str | Path, statement: str) -> list[dict[str, Any]]:
             await db.close()
 
     return asyncio.run(read())
+
+
+def put(port: int, task: str, *args: Any, **more: Any) -> str:
+    """Enqueue a task by its name; gives its id."""
+
+    async def ask() -> Answer:
+        client = await Client.connect(port)
+        try:
+            words = json.dumps({"task": task, "args": args, **more}).encode()
+            return await client.ask(request("/api/any", words))
+        finally:
+            client.close()
+
+    answer = asyncio.run(ask())
+    assert answer.status == 200
+    return answer.json["task"]  # type: ignore[no-any-return]
 
 
 def until(true: Callable[[], Any], what: str, limit_s: float = 30.0) -> Any:
