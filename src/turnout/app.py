@@ -118,6 +118,7 @@ class App:
         # Whether requests must be told of limits and trust that are not theirs by default.
         self._own_terms = self.limits != Limits() or self.trust != Trust() or cors is not None
         self.error_page: ErrorPage | None = None
+        self.on_error: Callable[[Exception, Request, int], None] | None = None  # hears of what is logged
         self.on_startup: list[Callable[[], Awaitable[None]]] = []
         self.on_shutdown: list[Callable[[], Awaitable[None]]] = []
         self.on_ready: list[Callable[[], Awaitable[bool]]] = []
@@ -284,6 +285,8 @@ class App:
                 exc_info=None if known else exc,
                 extra={"request_id": request.id, "route": request.route.pattern if request.route else None},
             )
+            if self.on_error is not None and status >= 500:
+                self.on_error(exc, request, status)
         page = self.error_page if not isinstance(exc, HTTPError) and _is_local(request) else None
         if page is not None and _wants_html(request):
             return Response.html(page(exc, request), 500)

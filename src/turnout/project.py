@@ -118,6 +118,7 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
     _plug_store(app)
     _plug_tasks(app, config)
     _plug_cache(app)
+    _plug_instrumentation(app, app_dir, root)
     _plug_webhooks(mode)
     if config.supabase:
         from .auth.wire import begin
@@ -216,6 +217,19 @@ def _plug_cache(app: App) -> None:
         cache.answers().clear()
         app.on_startup.append(cache.answers().start)
         app.on_shutdown.append(cache.answers().stop)
+
+
+def _plug_instrumentation(app: App, app_dir: Path, root: Path) -> None:
+    """``app/instrumentation.py``, if there is one: begun before the rest of the app, ended after it."""
+    from .instrumentation import FILE as NAME
+    from .instrumentation import Instrumentation
+
+    file = app_dir / NAME
+    if file.is_file():
+        found = Instrumentation(load_module(file, root), file)
+        app.on_startup.insert(0, found.start)
+        app.on_shutdown.insert(0, found.stop)
+        app.on_error = found.hear
 
 
 def _plug_webhooks(mode: Mode) -> None:
