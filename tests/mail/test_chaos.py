@@ -7,6 +7,7 @@ import os
 import random
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,9 @@ class Moody(Box):
         return said
 
 
+@pytest.mark.skipif(
+    sys.version_info >= (3, 12) and sqlite3.sqlite_version_info < (3, 42), reason="DBOS needs SQLite 3.42 here"
+)
 @pytest.mark.slow
 @pytest.mark.faults
 def test_every_message_arrives_though_workers_are_killed_and_answers_are_lost(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -42,6 +43,12 @@ async def POST(request):
             raise ValueError("changed my mind")
     return Response(None, 202)
 """
+
+
+# DBOS takes a Python of 3.12 or later to have it.
+needs_engine = pytest.mark.skipif(
+    sys.version_info >= (3, 12) and sqlite3.sqlite_version_info < (3, 42), reason="DBOS needs SQLite 3.42 here"
+)
 
 
 @pytest.fixture
@@ -124,6 +131,7 @@ async def until(is_so: Any, seconds: float = 30) -> None:
             await asyncio.sleep(0.05)
 
 
+@needs_engine
 async def test_a_message_that_is_put_off_is_sent_later(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deliver, "backoff_s", 0.1)
     box = Box(greylist=2)
@@ -161,6 +169,7 @@ async def test_what_somebody_may_mend_is_tried_again(project: Path, monkeypatch:
     await db.close()
 
 
+@needs_engine
 def test_a_message_survives_the_death_of_the_server(project: Path) -> None:
     """Written down while the mail server is away, by a process that is killed; sent by the next one."""
     box = Box()
