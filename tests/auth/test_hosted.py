@@ -377,6 +377,26 @@ async def test_a_refused_sign_in_is_the_officials_error(
         assert (await client.get("/api/caught")).json() == ["Invalid login credentials", 400, "invalid_credentials"]
 
 
+@pytest.mark.parametrize(
+    ("name", "args", "status", "code"),
+    [
+        ("auth.update_user", [{"data": {}}], 401, "no_authorization"),
+        ("auth.refresh_session", [], 401, "no_authorization"),
+        ("auth.sign_up", [{"email": "", "password": "x"}], 400, "validation_failed"),
+        ("auth.sign_in_with_otp", [{}], 400, "validation_failed"),
+        ("auth.verify_otp", [{"email": "a@b.co", "token": "123456", "type": "email"}], 403, "otp_expired"),
+        ("auth.admin.list_users", [], 403, "not_admin"),
+    ],
+)
+async def test_what_is_refused_ends_the_request_with_its_status(
+    tmp_path: Path, back: Served, monkeypatch: pytest.MonkeyPatch, name: str, args: list[Any], status: int, code: str
+) -> None:
+    async with front(tmp_path, back, monkeypatch) as client:
+        answer = await client.post("/api/call", json={"call": name, "args": args}, headers=SAME_ORIGIN)
+
+        assert (answer.status, answer.json()["code"]) == (status, code)
+
+
 async def test_another_sites_page_is_refused(tmp_path: Path, back: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     async with front(tmp_path, back, monkeypatch) as client:
         await call(client, "auth.sign_up", someone())
@@ -494,6 +514,10 @@ async def test_the_pages_sign_in_to_it(tmp_path: Path, back: Served, monkeypatch
         made = await client.post("/auth/sign-up", form={**who, "next": "/notes"}, headers=SAME_ORIGIN)
         assert (made.status, made.headers.get("location")) == (303, "/notes")
         await client.post("/auth/sign-out", headers=SAME_ORIGIN | FORM)
+        nobody = await client.post("/auth/new-password", form={"password": "another horse"}, headers=SAME_ORIGIN)
+        assert nobody.status == 303
+        empty = await client.post("/auth/sign-in", form={"email": "", "password": ""}, headers=SAME_ORIGIN)
+        assert empty.status == 422
         wrong = await client.post("/auth/sign-in", form={**who, "password": "wrong horse"}, headers=SAME_ORIGIN)
         assert wrong.status == 422 and "do not match an account" in wrong.text
         await client.post("/auth/sign-in", form=who, headers=SAME_ORIGIN)

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import inspect
 import json
-from functools import cache
+from collections.abc import Awaitable, Callable
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -191,7 +193,7 @@ class Kinds:
 def _kinds() -> Kinds:
     try:
         from supabase import AsyncClient
-        from supabase_auth import AsyncSupportedStorage
+        from supabase_auth import AsyncGoTrueClient, AsyncSupportedStorage
         from supabase_auth.errors import AuthApiError
         from supabase_auth.errors import AuthError as OfficialError
         from supabase_auth.types import UserResponse
@@ -226,12 +228,6 @@ def _kinds() -> Kinds:
         def bind(self, current: Current) -> None:
             """Take the session from *current*."""
             self._current, self._storage_key = current, current.jar.key
-
-        async def _request(self, *args: Any, **kwargs: Any) -> Any:
-            try:
-                return await super()._request(*args, **kwargs)
-            except OfficialError as exc:
-                raise _answering(exc) from exc
 
         async def get_session(self) -> Any:
             """The session in the cookies, refreshed if it is time; None for a Bearer token, which has none."""
@@ -286,6 +282,13 @@ def _kinds() -> Kinds:
             tokens = self._current.tokens() if self._current is not None else None
             return tokens is not None and hmac.compare_digest(tokens.access_token.encode(), token.encode())
 
+    # What these raise before they ask the service: no session, no e-mail address.
+    for name, method in vars(AsyncGoTrueClient).items():
+        if name not in vars(Auth) and not name.startswith("_") and inspect.iscoroutinefunction(method):
+            setattr(Auth, name, _answered(method, OfficialError))
+    # And what they raise when it has answered. The admin's calls have a base of their own.
+    setattr(Auth, "_request", _answered(AsyncSupabaseAuthClient._request, OfficialError))  # noqa: B010
+
     class Client(AsyncClient):
         """The official client for one request."""
 
@@ -293,7 +296,7 @@ def _kinds() -> Kinds:
         def _init_supabase_auth_client(
             auth_url: str, client_options: Any, verify: bool = True, proxy: str | None = None
         ) -> Auth:
-            return Auth(
+            auth = Auth(
                 url=auth_url,
                 auto_refresh_token=False,
                 persist_session=client_options.persist_session,
@@ -302,6 +305,8 @@ def _kinds() -> Kinds:
                 flow_type=client_options.flow_type,
                 http_client=client_options.httpx_client,
             )
+            setattr(auth.admin, "_request", _answered(auth.admin._request, OfficialError))  # noqa: B010
+            return auth
 
         def use_token(self, token: str) -> None:
             """Send *token* with every call for data."""
@@ -317,14 +322,31 @@ def _kinds() -> Kinds:
     return kinds
 
 
+def _answered(method: Callable[..., Awaitable[Any]], official: type[Exception]) -> Callable[..., Awaitable[Any]]:
+    @wraps(method)
+    async def answered(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await method(*args, **kwargs)
+        except official as exc:
+            if isinstance(exc, HTTPError):
+                raise
+            raise _answering(exc) from exc
+
+    return answered
+
+
 def _answering(exc: Any) -> Exception:
     """*exc* of the official client, as an error that also ends a request with the right status."""
-    status = getattr(exc, "status", 0)
+    status, code = getattr(exc, "status", 0), exc.code
+    if type(exc).__name__ == "AuthSessionMissingError":
+        status, code = 401, "no_authorization"
+    elif type(exc).__name__ == "AuthInvalidCredentialsError":
+        code = "validation_failed"
     refused = 400 <= status < 500
     answer: Exception = _both(type(exc), AuthError if refused else ServiceUnavailable)
     answer.__dict__.update(exc.__dict__)
     detail = exc.message if refused else "The sign-in service does not answer"
-    code = exc.code if refused else "auth_unavailable"
+    code = code if refused else "auth_unavailable"
     HTTPError.__init__(answer, status if refused else 503, detail, code=code)  # type: ignore[arg-type]
     return answer
 
