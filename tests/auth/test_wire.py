@@ -198,6 +198,19 @@ async def test_no_answer_sets_a_cookie(tables: Callable[[], Client]) -> None:
         assert answer.headers.get("cache-control") == "no-store"
 
 
+async def test_keys_that_are_none_are_told_to_the_log_and_to_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("TURNOUT_AUTH_KEYS", "nonsense marker")
+    async with client_of(tmp_path) as client:
+        users = await client.get("/auth/v1/settings", headers={"apikey": "x"})
+        rows = await client.get("/rest/v1/posts", headers={"apikey": "x"})
+    assert (users.status, users.json()["error_code"]) == (500, "unexpected_failure")
+    assert (rows.status, rows.json()["code"]) == (500, "PGRST000")
+    assert "marker" not in users.text + rows.text
+    assert "TURNOUT_AUTH_KEYS" in caplog.text
+
+
 # -- browsers
 
 

@@ -120,9 +120,15 @@ def _methods(endpoint: Endpoint, cors: Cors, *, any_peer: bool) -> dict[str, End
 
 async def _auth(request: Request) -> Response:
     from . import auth_service
+    from .call import refusal
     from .routes import gotrue
 
-    return await gotrue(request, auth_service())
+    try:
+        service = auth_service()
+    except ConfigError as exc:
+        logger.error("%s", exc, extra={"request_id": request.id})
+        return refusal(AuthError("unexpected_failure"), request)
+    return await gotrue(request, service)
 
 
 class Rest:
@@ -146,7 +152,7 @@ class Rest:
         except DbError as exc:
             return _refusal(exc.status, exc.code, "The database is not available right now")
         except ConfigError as exc:
-            logger.error("%s", exc)
+            logger.error("%s", exc, extra={"request_id": request.id})
             return _refusal(500, "PGRST000", "The server is not set up to serve tables")
         return await rest(request, db, scope)
 
