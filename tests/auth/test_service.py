@@ -374,6 +374,21 @@ async def test_metadata_that_is_no_small_json_object_is_refused(data: Any) -> No
             await w.auth.update_user(mine.access_token, data=data)
 
 
+async def test_the_greatest_metadata_still_fits_into_a_token(place: str) -> None:
+    async with world(place) as w:
+        mine = await w.user()
+        most = {"a": "\N{SNOWMAN}" * 680}  # six ASCII characters each
+        await w.auth.update_user(mine.access_token, data=most)
+        await w.auth.admin_update_user(mine.user.id, app_metadata={"b": "\N{SNOWMAN}" * 670})
+        with refused("validation_failed"):
+            await w.auth.update_user(mine.access_token, data={"c": "xxxx" * 5})
+        with refused("validation_failed"):
+            await w.auth.admin_update_user(mine.user.id, app_metadata={"c": "x" * 40})
+        fresh = await w.auth.refresh(mine.refresh_token)
+        assert (await w.auth.get_user(fresh.access_token)).user_metadata == most
+        assert len(fresh.access_token) < 16_384
+
+
 async def test_an_address_changes_when_both_the_old_and_the_new_one_agree(place: str) -> None:
     async with world(place) as w:
         mine, new = await w.user(), "ada@new.example"
@@ -616,7 +631,15 @@ def wrong(code: str) -> str:
 
 def test_the_limits_of_the_design_are_the_defaults() -> None:
     settings = AuthConfig()
-    assert (settings.sign_ins_per_five_min, settings.verifications_per_five_min, settings.codes_per_five_min) == (30, 30, 30)
-    assert (settings.refreshes_per_five_min, settings.anonymous_per_hour, settings.passwords_per_five_min) == (150, 30, 10)
+    assert (settings.sign_ins_per_five_min, settings.verifications_per_five_min, settings.codes_per_five_min) == (
+        30,
+        30,
+        30,
+    )
+    assert (settings.refreshes_per_five_min, settings.anonymous_per_hour, settings.passwords_per_five_min) == (
+        150,
+        30,
+        10,
+    )
     assert (settings.mails_per_hour, settings.mail_interval_s, settings.password_min_length) == (30, 60, 8)
     assert (settings.bcrypt_cost, settings.refresh_reuse_s, settings.code_s) == (10, 10, 3600)

@@ -144,7 +144,8 @@ class AdminCalls(AuthCore):
             for column, data in (("raw_user_meta_data", user_metadata), ("raw_app_meta_data", app_metadata)):
                 if data is not None:
                     merged = {**(row[column] or {}), **checked_metadata(data, column)}
-                    changes[column] = {name: value for name, value in merged.items() if value is not None}
+                    kept = {name: value for name, value in merged.items() if value is not None}
+                    changes[column] = checked_metadata(kept, column)
             await tx.update("users", user_id, {**changes, "updated_at": self.now()})
             if password_change:
                 await self.set_password(tx, row, password_change["encrypted_password"])

@@ -13,6 +13,7 @@ from ..config import AuthConfig, Config
 from ..context import after, current
 from ..db.database import Database
 from ..errors import ConfigError
+from ..mail.message import parse_address
 from .codes import CHANGE_CURRENT, CHANGE_NEW, CONFIRMATION, RECOVERY, Codes
 from .errors import AuthError, invalid
 from .keys import Keys
@@ -31,7 +32,8 @@ _EMAIL = re.compile(
     r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
 )
 _LONGEST_EMAIL = 254
-METADATA_BYTES = 8192  # it is in every token, and so in every request
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+METADATA_BYTES = 4096  # of each kind, as ASCII: both are in every token, and a token has a greatest length
 
 
 class AuthCore:
@@ -137,7 +139,11 @@ class AuthCore:
         """
         if not isinstance(text, str) or len(text) > _LONGEST_EMAIL or not _EMAIL.fullmatch(text.strip()):
             raise invalid("Unable to validate email address: invalid format")
-        return text.strip().lower()
+        try:
+            # An address that mail would refuse is told now, and not by a 500 when its code is sent.
+            return parse_address(text.strip()).email.lower()
+        except ValueError:
+            raise invalid("Unable to validate email address: invalid format") from None
 
     def check_new_password(self, password: Any) -> str:
         """A password that may be set.
@@ -246,6 +252,8 @@ def checked_metadata(data: Any, name: str = "data") -> dict[str, Any]:
     Raises:
         AuthError: ``validation_failed``: it is no object, or too long.
     """
+    import json
+
     import msgspec
 
     if data is None:
@@ -253,11 +261,12 @@ def checked_metadata(data: Any, name: str = "data") -> dict[str, Any]:
     if not isinstance(data, Mapping):
         raise invalid(f"{name} has to be an object")
     try:
-        text = msgspec.json.encode(dict(data))
+        msgspec.json.encode(dict(data))  # which takes no half characters
+        text = json.dumps(dict(data), allow_nan=False, separators=(",", ":"))  # as it is in a token
     except (TypeError, ValueError, RecursionError) as exc:
         raise invalid(f"{name} has to be JSON") from exc
     if len(text) > METADATA_BYTES:
         raise invalid(f"{name} is longer than {METADATA_BYTES} bytes")
-    if b"\\u0000" in text:
+    if _NUL.search(text):
         raise invalid(f"{name} holds a NUL, which PostgreSQL does not store")
     return dict(data)

@@ -26,7 +26,7 @@ from .keys import API_ISSUER, Key, Keys
 AUDIENCE = "authenticated"
 API_ROLES = frozenset(("anon", "service_role"))
 MAX_BYTES = 16_384
-_REMEMBERED = 10_000
+_REMEMBERED, _REMEMBERED_BYTES = 10_000, 4_096
 _SHAPE = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 _REFUSED = frozenset(("crit", "jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "zip", "b64", "enc", "epk", "p2c", "p2s"))
 _REQUIRED = ("exp", "iss", "aud")
@@ -78,7 +78,8 @@ class Tokens:
         claims = self._known.get(name)
         if claims is None:
             claims = self._proven(token)
-            self._known[name] = claims
+            if len(token) <= _REMEMBERED_BYTES:
+                self._known[name] = claims
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
         else:
