@@ -120,19 +120,26 @@ def _known(flow: Any) -> dict[str, Any]:
 
 
 def _find(beginning: str, config: Config, books: DBOSClient | None) -> dict[str, Any] | None:
+    from ..tasks import engine
+
     found = [each for each in _outbox(config) if each["id"].startswith(beginning)]
     if books is not None:
-        found += [_known(flow) for flow in books.list_workflows(workflow_id_prefix=beginning, limit=2)]
+        found += [
+            _known(flow)
+            for flow in books.list_workflows(name=list(engine.NAMES), workflow_id_prefix=beginning, limit=2)
+        ]
     found = [each for each in found if each["id"] == beginning] or found
     # Handed on and not yet deleted, a task is in both.
     return found[-1] if len({each["id"] for each in found}) == 1 else None
 
 
 def _list(args: argparse.Namespace, config: Config, books: DBOSClient | None) -> int:
+    from ..tasks import engine
+
     found = [] if args.status else _outbox(config)
     if books is not None:
         wanted = _WORDS[args.status] if args.status else None
-        flows = books.list_workflows(status=wanted, limit=args.limit, sort_desc=True)
+        flows = books.list_workflows(name=list(engine.NAMES), status=wanted, limit=args.limit, sort_desc=True)
         there = {flow.workflow_id for flow in flows}
         found = [each for each in found if each["id"] not in there] + [_known(flow) for flow in flows]
     found.sort(key=lambda each: each["created_s"], reverse=True)

@@ -45,7 +45,8 @@ RUNNING, TAKEN = 10, 100
 POLL_S, BEAT_S, DEAD_S, AGAIN_S, LEAVE_S = 0.5, 5.0, 30.0, 5.0, 10.0
 QUEUE = "turnout"
 _NAME = "turnout"  # of the application and its version: what one deployment has enqueued, the next one runs
-_ONE, _CRON, _NOTHING = "turnout.task", "turnout.cron", '{"args":[],"kwargs":{}}'
+NAMES = _ONE, _CRON = "turnout.task", "turnout.cron"
+_NOTHING = '{"args":[],"kwargs":{}}'
 
 _WORKERS: LiteralString = (
     "create table if not exists _turnout_task_workers (id text primary key, seen_s double precision not null)"
