@@ -183,6 +183,19 @@ async def test_what_is_accepted(tables: Any, accept: str, status: int) -> None:
         assert (await ask("GET", "labels", accept=accept)).status == status
 
 
+async def test_a_long_query_is_answered_and_not_kept(tables: Any) -> None:
+    names = ",".join(f"name_{number}:name" for number in range(100))
+    async with wire(tables) as ask:
+        await ask("GET", "users?id=eq.1")
+        kept = len(ask.db.engine._cache)
+        response = await ask("GET", f"users?id=eq.1&select={names}")
+        listed = await ask("GET", f"users?select=id&id=in.({','.join(map(str, range(1, 500)))})&order=id")
+
+        assert data(response) == [{f"name_{number}": "Ada" for number in range(100)}]
+        assert data(listed) == [{"id": 1}, {"id": 2}, {"id": 3}]
+        assert len(ask.db.engine._cache) == kept + 1
+
+
 # --- writing ---
 
 
@@ -301,6 +314,8 @@ async def test_a_rollback_needs_the_setting(tables: Any) -> None:
 
 REFUSALS = {
     "no table": ("GET", "", None, {}, 404, "PGRST126"),
+    "rpc alone": ("GET", "rpc", None, {}, 404, "PGRST125"),
+    "rpc too deep": ("GET", "rpc/a/b", None, {}, 404, "PGRST125"),
     "a path too deep": ("GET", "users/1", None, {}, 404, "PGRST125"),
     "an unknown table": ("GET", "userz", None, {}, 404, "PGRST205"),
     "an unknown column": ("GET", "users?select=nope", None, {}, 400, "42703"),

@@ -16,6 +16,7 @@ from ..http.media import MediaType, accepted
 from .errors import error
 
 _JSON = "application/json; charset=utf-8"
+_SHORT = 300  # characters; longer values are not worth remembering
 _PLAN_OPTIONS = ("analyze", "verbose", "settings", "buffers", "wal")
 
 
@@ -39,7 +40,6 @@ class Wanted:
 JSON = Wanted()
 
 
-@lru_cache(maxsize=256)
 def parse_accept(value: str | None, plans: bool = False) -> Wanted:
     """The best kind that *value* accepts and we have, or PGRST107.
 
@@ -48,6 +48,15 @@ def parse_accept(value: str | None, plans: bool = False) -> Wanted:
     """
     if not value:
         return JSON
+    return _known(value, plans) if len(value) <= _SHORT else _parse(value, plans)
+
+
+@lru_cache(maxsize=256)
+def _known(value: str, plans: bool) -> Wanted:
+    return _parse(value, plans)
+
+
+def _parse(value: str, plans: bool) -> Wanted:
     ranges = accepted(value.replace("options=;", ""))  # sent by supabase-js, and no parameter by the grammar
     for media in ranges:
         found = _wanted(media, plans)

@@ -625,9 +625,14 @@ def _convert(row: Row, model: Any) -> Any:
 def form_of(shape: Shape) -> ast.Form | None:
     """The form of a query from the wire, whose shape is ``((verb, statement, form), *flags)``; else None.
 
-    The flag ``("sole",)`` asks for exactly one row.
+    The flag ``("sole",)`` asks for exactly one row, ``("once",)`` for a statement that is not kept.
     """
     return shape[0][2] if isinstance(shape[0][-1], ast.Form) else None
+
+
+def is_kept(key: tuple[Any, ...]) -> bool:
+    """Whether the statement of *key*, a shape or a pair of one and its columns, is worth keeping."""
+    return ("once",) not in (key if isinstance(key[0][0], str) else key[0])
 
 
 def to_ast(shape: Shape) -> ast.Statement:
@@ -754,5 +759,6 @@ def _refuse_order(parts: Parts, verb: str) -> None:
 
 
 __all__ = [
-    "PENDING", "DbError", "Door", "From", "Page", "Query", "Row", "Rows", "Shape", "form_of", "to_ast", "to_insert",
+    "PENDING", "DbError", "Door", "From", "Page", "Query", "Row", "Rows", "Shape", "form_of", "is_kept", "to_ast",
+    "to_insert",
 ]  # fmt: skip

@@ -10,10 +10,10 @@ out a limit that is no number, this refuses.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from typing import Any, Literal, NoReturn, cast
+from functools import lru_cache, wraps
+from typing import Any, Literal, NoReturn, TypeVar, cast
 
 from ..errors import DbError
 from .ast import (
@@ -47,6 +47,14 @@ _KEY = re.compile(r'"((?:[^"\\]|\\.)*)"|(?:[^-(:.,>)"!]|-(?!>))+', re.DOTALL)
 _INDEX = re.compile(r"-?\d{1,9}(?=\s*(?:->|::|[.,)]|\Z))", re.ASCII)
 _OPERATOR = re.compile(r"([a-z]+)(?:\(([A-Za-z0-9_]{1,63})\))?\.")
 _DEPTH, _STEPS = 20, 20
+_SHORT = 300  # characters
+T = TypeVar("T")
+
+
+def _remembered(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """*parse* with its last results; long texts are parsed anew, as what they become would fill the memory."""
+    kept = lru_cache(maxsize=300)(parse)
+    return wraps(parse)(lambda text: kept(text) if len(text) <= _SHORT else parse(text))
 
 
 class _Text:
@@ -123,7 +131,7 @@ def parse_path(text: str) -> Path:
     return path
 
 
-@lru_cache(maxsize=500)
+@_remembered
 def parse_place(text: str) -> tuple[tuple[str, ...], Path]:
     """``relation.relation.column->key``: the embedded relations, and the path in the last."""
     reader = _Text(text)
@@ -137,7 +145,7 @@ def parse_place(text: str) -> tuple[tuple[str, ...], Path]:
     return tuple(names[:-1]), path
 
 
-@lru_cache(maxsize=500)
+@_remembered
 def parse_names(text: str) -> tuple[str, ...]:
     """``a,"b c"``: the names of ``columns`` and ``on_conflict``."""
     reader = _Text(text)
@@ -177,7 +185,7 @@ def _step(reader: _Text) -> str | int:
 # --- select lists ---
 
 
-@lru_cache(maxsize=500)
+@_remembered
 def parse_select(text: str) -> tuple[Item, ...]:
     """``*``, ``id, alias:title``, ``author:users!inner(name)`` to output items; blank text means ``*``."""
     reader = _Text(text)
@@ -248,7 +256,7 @@ def _embed(reader: _Text, name: str, alias: str | None, depth: int, spread: bool
 # --- orders ---
 
 
-@lru_cache(maxsize=500)
+@_remembered
 def parse_order(text: str) -> tuple[Order, ...]:
     """``a.desc.nullslast,author(name),data->>k`` to sort keys."""
     reader = _Text(text)
@@ -511,7 +519,6 @@ class Asked:
         return Select(table, self.items, self.where, self.order, self.limit, self.offset, count, head, one)
 
 
-# A client sends the same few select lists, orders and columns over and over; what they become is immutable.
 _LOGIC_KEY = re.compile(r"(?:(.*)\.)?(and|or)\Z", re.DOTALL)
 _ONCE = ("select", "columns", "on_conflict")
 
@@ -542,6 +549,8 @@ def parse_query(pairs: Sequence[tuple[str, str]], first_slot: int = 0) -> Asked:
             template.append((name, op + dot))
             values.append(value)
     try:
+        if sum(len(name) + len(text) for name, text in template) > _SHORT:
+            return _parse_query(pairs, first_slot)
         like = _parse_template(tuple(template), first_slot)
     except DbError:
         return _parse_query(pairs, first_slot)  # raises it again, of the text that was sent
@@ -550,7 +559,7 @@ def parse_query(pairs: Sequence[tuple[str, str]], first_slot: int = 0) -> Asked:
     return Asked(like.items, like.where, like.order, like.limit, like.offset, tuple(values), like.columns)
 
 
-@lru_cache(maxsize=500)
+@lru_cache(maxsize=300)
 def _parse_template(pairs: tuple[tuple[str, str], ...], first_slot: int) -> Asked:
     return _parse_query(pairs, first_slot)
 

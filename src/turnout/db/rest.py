@@ -8,6 +8,7 @@ GET runs read-only. The root's OpenAPI description, PUT and several schemas are 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 PREFIX = "/rest/v1"
 _MAX_TARGET_BYTES = 16_384
+_SHORT = 1_000  # characters; statements of longer queries are made anew each time, as they would fill the memory
 _FIELDS = frozenset({"accept", "accept-profile", "content-profile", "prefer", "range"})
 _VERBS = "OPTIONS,GET,HEAD,POST,PATCH,DELETE"
 
@@ -159,6 +161,8 @@ class Call:
             shape += (("sole",),)
         if isinstance(statement, ast.Select) and statement.explain:
             shape += (("explain",),)
+        if len(self.request.target) > _SHORT and _is_big(self.pairs):
+            shape += (("once",),)
         if self.judged:
             return await self._inside(shape, values, readonly=verb == "select")
         answer = self.database.now(shape, values, self.scope)
@@ -363,6 +367,14 @@ class _Undo(Exception):
         self.answer = answer
 
 
+def _is_big(pairs: list[tuple[str, str]]) -> bool:
+    """Whether there is much to a query beside the values that it compares with."""
+    return sum(len(name) + (20 if _is_plain(text) else len(text)) for name, text in pairs) > _SHORT
+
+
+_is_plain = re.compile(r"(?:not\.)?(?:eq|neq|gt|gte|lt|lte|like|ilike|in|cs|cd|ov)\.").match
+
+
 @lru_cache(maxsize=32)
 def _form(aggregates: bool, kind: str, strip: bool) -> ast.Form:
     body: Literal["json", "object", "rows"] = "rows" if kind == "csv" else "json" if kind == "array" else "object"
@@ -373,7 +385,7 @@ def _target(request: Request) -> tuple[str, ...]:
     """The table, or ``rpc`` and the function."""
     raw = request.target.partition("?")[0]
     name = raw[len(PREFIX) + 1 :]
-    if "/" not in name and raw.startswith(PREFIX) and is_plain(raw):
+    if "/" not in name and name != "rpc" and raw.startswith(f"{PREFIX}/") and is_plain(raw):
         return (name,)
     parts = segments(raw)
     if parts[:2] == ["rest", "v1"]:

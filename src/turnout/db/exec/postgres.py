@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from ...errors import ConfigError, DbError
-from ..build import PENDING, Page, Row, Rows, Shape, form_of, to_ast, to_insert
+from ..build import PENDING, Page, Row, Rows, Shape, form_of, is_kept, to_ast, to_insert
 from ..errors import error, from_postgres, not_one
 from ..introspect import load_postgres
 from ..plan import plan
@@ -268,7 +268,8 @@ class PostgresEngine:
                 if exc.code not in _STALE or not await self._renew(connection):
                     raise
                 entry = make(self.schema)
-            self._cache[key] = entry
+            if is_kept(key):
+                self._cache[key] = entry
             if len(self._cache) > _CACHE:
                 self._cache.popitem(last=False)
         elif len(self._cache) > _CACHE // 2:

@@ -26,7 +26,7 @@ from typing import Any
 
 from ...errors import ConfigError, DbError
 from ..ast import Form, Statement
-from ..build import PENDING, Row, Rows, Shape, form_of, to_ast, to_insert
+from ..build import PENDING, Row, Rows, Shape, form_of, is_kept, to_ast, to_insert
 from ..errors import error, from_sqlite, not_one
 from ..plan import InsertPlan, UpdatePlan, plan
 from ..policy import bare, reads, role_of, scoped
@@ -211,7 +211,8 @@ class SqliteEngine:
                     if exc.code not in ("42P01", "42703", "PGRST200", "PGRST204", "PGRST205") or not self._renew():
                         raise
                     entry = make()
-                self._cache[key] = entry
+                if is_kept(key):
+                    self._cache[key] = entry
                 if len(self._cache) > _CACHE:
                     self._cache.popitem(last=False)
             return entry
