@@ -395,8 +395,7 @@ async def test_a_database_that_does_not_answer_is_not_signed_out(
 
 
 STREAM = """
-from turnout import Response, after, create_client
-seen = []
+from turnout import Response, create_client
 
 async def GET(request):
     async def chunks():
@@ -409,13 +408,6 @@ async def GET(request):
         except Exception as exc:
             yield f" {type(exc).__name__}"
     return Response.stream(chunks())
-
-async def POST(request):
-    async def late():
-        supabase = await create_client()
-        seen.append((await supabase.auth.get_user()).user)
-    after(late)
-    return {"seen": len(seen)}
 """
 
 
