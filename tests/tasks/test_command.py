@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 
 import pytest
 from faults.started import starting
 
 from turnout.cli.main import main
+from turnout.config import load_config
+from turnout.tasks import engine
 
 from .world import make, put, until
 
@@ -60,6 +63,12 @@ def test_a_task_can_be_seen_cancelled_and_retried(tmp_path, turnout):
         status, shown = turnout("show", later, *at)
         assert status == 0 and f"sleep  done  {later}" in shown and 'arguments  {"args": [0], "kwargs": {}}' in shown
         assert shown.splitlines()[-1].startswith("attempt 1") and shown.endswith("done\n")
+
+    books = engine.client(load_config(root, "development", {}))
+    assert engine.forget(books) == 0
+    assert engine.forget(books, now_s=time.time() + 30 * 86_400 + 1) >= 2
+    books.destroy()
+    assert turnout("show", later, *at)[0] == 1
 
 
 def test_a_failure_is_kept_with_every_attempt_and_what_no_worker_has_taken_is_listed_too(tmp_path, turnout):

@@ -21,6 +21,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, LiteralString, cast
 
@@ -42,7 +43,8 @@ logger = logging.getLogger("turnout.tasks")
 # Of every worker: how many tasks run at once, and how many it takes from the queue, those included
 # that wait for their next attempt.
 RUNNING, TAKEN = 10, 100
-POLL_S, BEAT_S, DEAD_S, AGAIN_S, LEAVE_S = 0.5, 5.0, 30.0, 5.0, 10.0
+POLL_S, BEAT_S, DEAD_S, AGAIN_S, LEAVE_S, CLEAN_S = 0.5, 5.0, 30.0, 5.0, 10.0, 600.0
+KEPT_DAYS = 30
 QUEUE = "turnout"
 _NAME = "turnout"  # of the application and its version: what one deployment has enqueued, the next one runs
 NAMES = _ONE, _CRON = "turnout.task", "turnout.cron"
@@ -157,13 +159,16 @@ class Engine:
                 logger.warning("tasks cannot run yet: %s", _short(exc))
                 await asyncio.to_thread(_destroy)
                 await asyncio.sleep(AGAIN_S)
-        beat_at = 0.0
+        beat_at = clean_at = 0.0
         while True:
             try:
                 if time.monotonic() >= beat_at:
                     beat_at = time.monotonic() + BEAT_S
                     await self._beat()
                     await self._inherit()
+                if time.monotonic() >= clean_at:
+                    clean_at = time.monotonic() + CLEAN_S
+                    await asyncio.to_thread(forget, self._books)
                 if self._tasks_changed:
                     await asyncio.to_thread(self._schedule)
                     self._tasks_changed = False
@@ -294,6 +299,17 @@ def hand_on(rows: Iterable[outbox.Enqueued], books: DBOSClient) -> None:
             if left_s > 0.01:
                 options["delay_seconds"] = left_s
             books.enqueue_in_transaction(connection, options, row.task, row.payload)
+
+
+def forget(books: DBOSClient, *, now_s: float | None = None) -> int:
+    """Delete the tasks that have been over for 30 days, up to a thousand; how many it were."""
+    before = datetime.fromtimestamp((time.time() if now_s is None else now_s) - KEPT_DAYS * 86_400, UTC)
+    old = books.list_workflows(
+        name=list(NAMES), completed_before=before.isoformat(), limit=1_000, load_input=False, load_output=False
+    )
+    if old:
+        books.delete_workflows([flow.workflow_id for flow in old])
+    return len(old)
 
 
 def _use_wal(url: str) -> None:

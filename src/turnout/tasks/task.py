@@ -69,7 +69,8 @@ class Task(Generic[P, R]):
 
         Args:
             delay: Not before so many seconds, or a timedelta, from now.
-            idempotency_key: A second call with the same key, at any time, does nothing and gives the same id.
+            idempotency_key: A second call with the same key does nothing and gives the same id, until the
+                task has been over for 30 days.
             tx: The transaction it belongs to; the one that the caller is in if None.
 
         Raises:
