@@ -37,7 +37,7 @@ test: $(VENV)/.dev tests/js/node_modules/.package-lock.json ## lint, type-check 
 	$(BIN)/python -m pytest
 
 test-faults: $(VENV)/.dev ## the long form of the fault tests (half an hour)
-	TURNOUT_FAULTS=full $(BIN)/python -m pytest -o faulthandler_timeout=0 -m "faults and not soak" tests/faults tests/webhooks
+	TURNOUT_FAULTS=full $(BIN)/python -m pytest -o faulthandler_timeout=0 -m "faults and not soak" tests/faults tests/tasks tests/webhooks
 
 soak: $(VENV)/.dev ## a million requests: does anything grow?
 	TURNOUT_FAULTS=full $(BIN)/python -m pytest -o faulthandler_timeout=0 -m soak tests/faults
