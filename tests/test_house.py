@@ -18,7 +18,19 @@ VALUES = {"errors", "env", "log", "http", "config"}
 GROUND = {"context", "middleware", "admission", "threads", "routing", "db"}
 DOORS = {"server", "adapters"}
 STORES = {"store"}
-FEATURES = {*STORES, "ratelimit", "idempotency", "mail", "templates", "static", "webhooks", "auth", "tasks", "cache", "instrumentation"}
+FEATURES = {
+    *STORES,
+    "ratelimit",
+    "idempotency",
+    "mail",
+    "templates",
+    "static",
+    "webhooks",
+    "auth",
+    "tasks",
+    "cache",
+    "instrumentation",
+}
 BELOW_FEATURES = {"errors", "env", "log", "http", "config", "context", "db", *STORES}
 # Each layer, and the layers it may import. Relative imports only; names under TYPE_CHECKING count too.
 MAY_IMPORT: dict[str, set[str]] = {
