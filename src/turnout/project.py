@@ -387,7 +387,7 @@ def _plug_tasks(app: App, config: Config) -> None:
     from .tasks import engine
 
     if any(own(each) for each in TASKS.values()):
-        engine.check(TASKS.values())
+        engine.check(TASKS.values(), config)
     plug = engine.Plug(config)
     app.on_startup.append(plug.start)
     app.on_shutdown.append(plug.stop)

@@ -21,7 +21,7 @@ from faults.started import Started, starting
 
 from turnout.db.local import LocalPostgres
 
-from .world import make, put, rows, until
+from .world import TOO_OLD, make, put, rows, until
 
 FULL = os.environ.get("TURNOUT_FAULTS") == "full"
 pytestmark = [pytest.mark.faults, pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
@@ -31,6 +31,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.skipif(sys.platform != "linux", re
 def project(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Path, str | Path, dict[str, str]]]:
     """The project, the place of its database, and the environment that its server needs."""
     if request.param == "sqlite":
+        if TOO_OLD:
+            pytest.skip("DBOS cannot use this SQLite")
         root = make(tmp_path / "project")
         yield root, root / "data/app.db", {}
         return

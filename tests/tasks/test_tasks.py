@@ -12,6 +12,7 @@ import pytest
 
 import turnout.db
 from turnout import tasks
+from turnout.config import Config
 from turnout.db import Database, Scope, db
 from turnout.errors import ConfigError, DbError
 from turnout.tasks import outbox, task
@@ -233,12 +234,24 @@ def test_an_argument_with_a_word_of_enqueues_own_is_refused():
 
 
 @pytest.mark.parametrize(("cron", "timezone"), [("61 * * * *", "UTC"), ("0 3 * * *", "Mars/Olympus")])
-def test_an_hour_that_never_comes_stops_the_start(cron, timezone):
+def test_an_hour_that_never_comes_stops_the_start(cron, timezone, tmp_path):
     from turnout.tasks.engine import check
+
+    config = Config(tmp_path, "test", "postgresql:///x")
 
     made = task(name="nightly", cron=cron, timezone=timezone)(lambda: None)
     with pytest.raises(ConfigError, match="nightly"):
-        check([made])
+        check([made], config)
+
+
+def test_a_sqlite_that_the_engine_cannot_use_is_refused_with_a_cure(monkeypatch):
+    from turnout.tasks.engine import check_sqlite
+
+    monkeypatch.setattr("sys.version_info", (3, 12, 0))
+    check_sqlite("postgresql:///x", (3, 40, 1))
+    check_sqlite("sqlite:///x", (3, 42, 0))
+    with pytest.raises(ConfigError, match=r"SQLite 3\.42 .* this is 3\.40\.1"):
+        check_sqlite("sqlite:///x", (3, 40, 1))
 
 
 def test_tasks_of_modules_that_are_gone_are_forgotten():

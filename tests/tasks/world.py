@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,9 @@ from typing import Any
 from faults.load import Answer, Client, request
 
 from turnout.db import Database
+
+# DBOS takes a Python of 3.12 or later to have it.
+TOO_OLD = sys.version_info >= (3, 12) and sqlite3.sqlite_version_info < (3, 42)
 
 TABLES = (
     "create table orders (n integer primary key)",

@@ -18,6 +18,7 @@ import logging
 import os
 import socket
 import sqlite3
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable
@@ -224,6 +225,7 @@ class Engine:
         async def scheduled(due: str, name: str) -> None:
             await self._workflow(name, _NOTHING)
 
+        check_sqlite(self.url)
         _use_wal(self.url)
         DBOS(config=config)
         _hush()
@@ -404,9 +406,19 @@ def system_url(config: Config) -> str:
     return f"sqlite:///{config.root / config.data_dir / 'tasks.db'}"
 
 
-def check(tasks: Iterable[Task[..., Any]]) -> None:
+def check_sqlite(url: str, version: tuple[int, ...] = sqlite3.sqlite_version_info) -> None:
+    """Raise ConfigError where DBOS cannot use SQLite: from Python 3.12 on it asks it for milliseconds."""
+    if url.startswith("sqlite") and sys.version_info >= (3, 12) and version < (3, 42):
+        raise ConfigError(
+            f"tasks need SQLite 3.42 on Python 3.12 and later, and this is {'.'.join(map(str, version))}",
+            cure="use Python 3.11, a Python with a newer sqlite3, or a PostgreSQL",
+        )
+
+
+def check(tasks: Iterable[Task[..., Any]], config: Config) -> None:
     """Raise ConfigError if *tasks* cannot run here: no engine, or a cron expression that means nothing."""
     outbox.require_engine()
+    check_sqlite(system_url(config))
     from zoneinfo import ZoneInfo
 
     for made in tasks:
