@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -307,6 +308,16 @@ async def test_a_thousand_that_find_it_stale_make_one_run() -> None:
         assert kept.handler.runs == 2
 
 
+async def test_a_renewal_that_never_runs_keeps_nobody_waiting() -> None:
+    async with Kept(CacheRule(60)) as kept:
+        await kept.get()
+        kept.now_s += 61
+        # Of a request whose client leaves meanwhile, what was noted for afterwards is not run.
+        await kept.endpoint(Request("GET", "/a", headers={"host": "h"}))
+        kept.answers.revalidate("path:/a")
+        assert (await asyncio.wait_for(kept.get(), 5))[0] == b"2"
+
+
 async def test_answers_that_cannot_be_shared_are_made_side_by_side() -> None:
     async with Kept(CacheRule(60)) as kept:
         kept.handler.make = lambda n: Response.json(n, headers={"cache-control": "private"})
@@ -375,3 +386,23 @@ async def test_the_oldest_answers_make_room() -> None:
         assert kept.handler.runs == 40
         await kept.endpoint(Request("GET", "/a?n=0", headers={"host": "h"}))
         assert kept.handler.runs == 41
+
+
+async def test_long_queries_make_room_too() -> None:
+    async with Kept(CacheRule(60)) as kept:
+        for number in range(2):
+            for _ in range(2):  # the second is a hit
+                target = f"/a?{number}={'x' * 8_000}"
+                await kept.endpoint(Request("GET", target, headers={"host": "h"}))
+        assert kept.answers._size > 16_000
+
+
+async def test_what_made_room_is_held_by_nobody() -> None:
+    kept = Kept(CacheRule(60))
+    kept.handler.make = lambda n: Response(b"x" * 1_000)
+    async with kept:
+        for _ in range(2):
+            await kept.get()
+        entry = next(iter(kept.answers._entries.values()))
+        kept.answers.revalidate("path:/a")
+        assert not [each for each in gc.get_referrers(entry) if isinstance(each, (dict, tuple))]

@@ -38,9 +38,9 @@ logger = logging.getLogger("turnout.cache")
 CHANNEL = "cache"
 MAX_BYTES = 64_000_000
 KEPT_S = 86_400.0  # in the store; a mark lives twice as long, so that no copy outlives it
-_NOTED_S = 300.0  # longer than any fill takes
+_NOTED_S = 300.0  # no fill takes longer
 _PASSED_S = 10.0
-_KNOWN = 1_000
+_KNOWN, _KNOWN_TARGET = 1_000, 500  # targets, and characters of one
 _LOOKED_AT = frozenset({b"authorization", b"cookie", b"if-none-match"})
 _NO_TRUST = Trust()
 
@@ -49,7 +49,6 @@ class Entry(Struct):
     """One kept answer.
 
     Args:
-        live: False once it is dropped.
         ready: The fields of a hit; made with the first.
     """
 
@@ -59,7 +58,6 @@ class Entry(Struct):
     names: tuple[str, ...]
     fresh_until_s: float | None  # Unix time; None: until it is revalidated
     marks: list[bytes] = []
-    live: bool = True
     ready: Any = None
 
     def is_fresh(self, now_s: float) -> bool:
@@ -184,7 +182,7 @@ class Answers:
     def _keep(self, key: Key, entry: Entry) -> None:
         self._drop(key)
         self._entries[key] = entry
-        self._size += len(entry.body) + 1_000
+        self._size += _size_of(key, entry)
         for name in entry.names:
             self._by_name.setdefault(name, set()).add(key)
         while self._size > MAX_BYTES:
@@ -194,8 +192,7 @@ class Answers:
         entry = self._entries.pop(key, None)
         if entry is None:
             return
-        entry.live = False
-        self._size -= len(entry.body) + 1_000
+        self._size -= _size_of(key, entry)
         for name in entry.names:
             keys = self._by_name[name]
             keys.discard(key)
@@ -207,13 +204,14 @@ class Answers:
     def caching(self, rule: CacheRule, pattern: str, endpoint: Endpoint) -> Endpoint:
         """*endpoint* of a GET route, with its answers kept as *rule* says."""
         # A request as others before it finds its answer by the raw target: no path, query or field is decoded.
-        known: dict[tuple[str | None, str], tuple[Key, Entry]] = {}
+        known: dict[tuple[str | None, str], Key] = {}
 
         async def answer(request: Request) -> Response:
             found = known.get((request._host, request.target))
-            if found is not None and found[1].live and found[1].is_fresh(self._clock()) and _is_plain(request):
-                self._entries.move_to_end(found[0])
-                return _hit(found[1])
+            entry = None if found is None else self._entries.get(found)
+            if found and entry is not None and entry.is_fresh(self._clock()) and _is_plain(request):
+                self._entries.move_to_end(found)
+                return _hit(entry)
             if is_personal(request):
                 return await endpoint(request)
             key = key_of(rule, request)
@@ -222,10 +220,11 @@ class Answers:
                 return await self._missed(key, rule, pattern, endpoint, request)
             self._entries.move_to_end(key)
             if entry.is_fresh(self._clock()):
-                if not rule.vary and request.trust == _NO_TRUST and request.scheme == "http":
+                usual = len(request.target) <= _KNOWN_TARGET and request.scheme == "http"
+                if usual and not rule.vary and request.trust == _NO_TRUST:
                     if len(known) >= _KNOWN:
                         known.clear()
-                    known[request._host, request.target] = key, entry
+                    known[request._host, request.target] = key
                 return _respond(entry, request, "hit")
             if not self._hears:
                 return await self._missed(key, rule, pattern, endpoint, request)
@@ -297,14 +296,19 @@ class Answers:
             request.route,
         )
         again._path = request.path
-        future: asyncio.Future[Entry | None] = asyncio.get_running_loop().create_future()
-        self._filling[key] = future
 
         async def refresh() -> None:
+            known = self._entries.get(key)
+            if key in self._filling or (known is not None and known.is_fresh(self._clock())):
+                return
+            # Not before: of a request that is cancelled nothing runs afterwards, and all others would wait for it.
+            future: asyncio.Future[Entry | None] = asyncio.get_running_loop().create_future()
+            self._filling[key] = future
             current.set(again)
             entry = None
             try:
-                _, entry = await self._fill(key, rule, pattern, endpoint, again)
+                async with asyncio.timeout(request.max_duration or _NOTED_S):
+                    _, entry = await self._fill(key, rule, pattern, endpoint, again)
             finally:
                 del self._filling[key]
                 future.set_result(entry)
@@ -351,6 +355,13 @@ class Answers:
             await store.set(_place(key), msgspec.msgpack.encode(replace(entry, ready=None)), min(left_s, KEPT_S))
         except StoreUnavailable:
             pass  # said by the listener
+
+
+def _size_of(key: Key, entry: Entry) -> int:
+    """About how many bytes an entry takes; a client chooses how long its query is, and the fields of ``vary``."""
+    _, path, fields, varied = key
+    asked = sum(len(name) + len(value) + 200 for name, value in fields) + sum(map(len, varied))
+    return len(entry.body) + 2 * len(path) + asked + 1_000
 
 
 def _mark(name: str) -> str:
