@@ -74,6 +74,7 @@ async def test_a_client_with_a_good_copy_gets_304(file: Path, name: str, value: 
         ("if-none-match", '"x"'),
         ("if-modified-since", "Tue, 14 Nov 2023 22:13:19 GMT"),
         ("if-modified-since", "nonsense"),
+        ("if-modified-since", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"),
     ],
 )
 async def test_a_client_with_another_copy_gets_the_file(file: Path, name: str, value: str) -> None:

@@ -96,7 +96,7 @@ def not_modified(request: Request, etag: str, mtime: float) -> bool:
         return False
     try:
         return int(mtime) <= parsedate_to_datetime(since).timestamp()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return False
 
 
