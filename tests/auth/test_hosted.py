@@ -447,6 +447,30 @@ async def test_a_worker_shares_its_connections(tmp_path: Path, back: Served, mon
         assert len(pool._transport._pool.connections) == 1  # type: ignore[attr-defined]
 
 
+async def test_a_cookie_that_one_user_is_answered_with_goes_to_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads: list[bytes] = []
+
+    async def setting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nset-cookie: whose=anns; Path=/\r\ncontent-length: 2\r\n\r\n[]")
+        await writer.drain()
+
+    table = """
+        from turnout import create_client
+        async def GET(request):
+            supabase = await create_client()
+            return (await supabase.table("notes").select("*").execute()).data
+    """
+    async with service(setting, monkeypatch), client_of(tmp_path, {"app/notes/route.py": table}) as client:
+        for who in ("ann", "bob"):
+            assert (await client.get("/notes", headers={"authorization": f"Bearer {who}"})).json() == []
+
+    assert [b"Bearer bob" in head for head in heads] == [False, True]
+    assert not [head for head in heads if b"cookie:" in head.lower()]
+
+
 # -- the same session in JavaScript
 
 

@@ -103,13 +103,17 @@ def _key(names: tuple[str, ...]) -> str:
 
 
 def _pool() -> httpx.AsyncClient:
+    from http.cookiejar import CookieJar, DefaultCookiePolicy
+
     import httpx
 
     loop = asyncio.get_running_loop()
     pool = _pools.get(loop)
     if pool is None or pool.is_closed:
+        # A cookie that one user is answered with must not go along with the next one's calls.
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
         # Redirects are not followed: a token must not be sent on to another host.
-        pool = _pools[loop] = httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False)
+        pool = _pools[loop] = httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, cookies=no_cookies)
     return pool
 
 
