@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import json
 import os
 import re
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 FIELD = "idempotency-key"
+CREDENTIALS = ("authorization", "apikey", "x-api-key")  # fields that say who sends a request
 KEPT_S = 86_400.0
 MAX_BYTES = 1_000_000  # of an answer that is stored
 _CLEAN_EVERY_S = 3_600.0
@@ -213,13 +215,14 @@ def _scope(request: Request, key: str) -> str:
     user = user_id(request)
     if user is not None:
         return _hashed("user", user, key)
-    return _hashed("authorization", *request.headers.get_all("authorization"), key)
+    shown = [(name, value) for name in CREDENTIALS for value in request.headers.get_all(name)]
+    return _hashed("shown", *itertools.chain(*shown), key)
 
 
 async def _fingerprint(request: Request) -> str:
     """What makes it the same request: method, target, content, and who sends it where only cookies can say."""
     parts: list[str | bytes] = [request.method, request.target]
-    if user_id(request) is None and not request.headers.has("authorization"):
+    if user_id(request) is None and not any(map(request.headers.has, CREDENTIALS)):
         # Not a part of the scope: a cookie that changes between two tries would make a second effect of them.
         parts += ["cookies", *request.headers.get_all("cookie")]
     media = parse_media_type(request.content_type)

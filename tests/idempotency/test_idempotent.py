@@ -255,6 +255,15 @@ async def test_the_same_key_of_another_user_is_another_key(shop):
         assert [each.json()["id"] for each in answers] == [1, 2, 3, 1]
 
 
+@pytest.mark.parametrize("field", ["apikey", "x-api-key"])
+async def test_the_same_key_of_who_shows_another_api_key_is_another_key(shop, field):
+    async with shop:
+        answers = [await shop.post(headers={field: shown}) for shown in ("a", "b", "a")]
+
+        assert [each.headers.get(REPLAYED) for each in answers] == [None, None, "true"]
+        assert [each.json()["id"] for each in answers] == [1, 2, 1]
+
+
 async def test_where_only_cookies_tell_users_apart_another_gets_nothing_and_nothing_is_done_twice(shop):
     async with shop:
         answers = [await shop.post(headers={"cookie": cookie}) for cookie in ("session=a", "session=b", "session=a")]
