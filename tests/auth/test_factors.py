@@ -13,7 +13,7 @@ from auth.world import ADA, PASSWORD, world
 from turnout.auth import totp
 from turnout.auth.errors import AuthError
 from turnout.auth.keys import Keys, make_key
-from turnout.auth.qr import to_modules, to_svg
+from turnout.auth.qr import MOST_BYTES, to_modules, to_svg
 from turnout.errors import ConfigError
 
 
@@ -66,7 +66,7 @@ def test_the_picture_is_one_that_a_camera_has_read(length: int, size: int, diges
 
 def test_a_longer_text_is_refused() -> None:
     with pytest.raises(ConfigError, match="too many for a QR code"):
-        to_modules("x" * 521)
+        to_modules("x" * (MOST_BYTES + 1))
 
 
 def test_the_picture_fits_into_a_data_url() -> None:
@@ -175,6 +175,15 @@ async def test_eleven_factors_are_too_many(place: str) -> None:
         with pytest.raises(AuthError) as caught:
             await factor(site.auth, session.access_token, "x")
         assert caught.value.code == "too_many_enrolled_mfa_factors"
+
+
+async def test_an_issuer_that_no_picture_holds_is_refused_and_leaves_no_factor(place: str) -> None:
+    async with world(place) as site:
+        session = await site.user()
+        with pytest.raises(AuthError) as caught:
+            await site.auth.factors.enroll(session.access_token, name=None, issuer="x" * 300)
+        assert (caught.value.status, caught.value.code) == (400, "validation_failed")
+        assert await site.auth.factors.of_user(session.user.id) == []
 
 
 async def test_in_this_process_too_a_password_alone_changes_no_password(place: str) -> None:

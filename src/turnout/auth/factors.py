@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from . import totp
-from .errors import AuthError
+from .errors import AuthError, invalid
 from .models import CallContext, Session, User
-from .qr import to_svg
+from .qr import MOST_BYTES, to_svg
 from .sessions import Checked
 from .store import Row, Tx, is_uuid, moment, now
 
@@ -73,6 +73,9 @@ class Factors:
         checked = await self._sessions.check(access_token)
         await self._prepare()
         secret, factor_id, moment_ = totp.make_secret(), str(uuid.uuid4()), now()
+        uri = totp.to_uri(secret, checked.user.email or checked.user.id, issuer or self._issuer)
+        if len(uri) > MOST_BYTES:
+            raise invalid("issuer is too long for a QR code")
         async with self._store.transaction() as tx:
             await tx.user(checked.user.id)  # two at once would both count nine
             rows = await tx.rows(_OF_USER, user_id=checked.user.id)
@@ -87,7 +90,6 @@ class Factors:
                 "secret": self._sealed(secret, factor_id),
             }  # fmt: skip
             await tx.insert("mfa_factors", row)
-        uri = totp.to_uri(secret, checked.user.email or checked.user.id, issuer or self._issuer)
         return {
             "id": factor_id,
             "type": "totp",

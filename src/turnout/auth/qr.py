@@ -14,6 +14,7 @@ from ..errors import ConfigError
 _CORRECTION = (7, 10, 15, 20, 26, 18, 20, 24, 30, 18, 20, 24, 26, 30, 22)
 _BLOCKS = (1, 1, 1, 1, 1, 2, 2, 2, 2, 4, 4, 4, 4, 4, 6)
 _QUIET = 4  # blank modules around it
+MOST_BYTES = 520  # of a text
 
 
 def to_svg(text: str) -> str:
