@@ -9,8 +9,9 @@ is 400. Which call goes where is not decided here: see ``routes``.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
 
 from ..errors import DbError, HTTPError
 from ..http import jsontext
@@ -29,8 +30,7 @@ NO_STORE = {"cache-control": "no-store"}
 Kind = TypeVar("Kind", str, bool, int)
 
 
-@dataclass(slots=True)
-class Call:
+class Call(Struct):
     """What a handler of the wire is given.
 
     Attributes:

@@ -12,11 +12,11 @@ import asyncio
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
+from msgspec import Struct
 
 from ..errors import DbError
 from .codes import parse_challenge, s256
@@ -31,8 +31,7 @@ _LONGEST = 4096
 _SCOPE = re.compile(r"[\x20-\x7e]{0,1000}")
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
+class Provider(Struct, frozen=True):
     """One provider: its endpoints, and our name and secret there."""
 
     name: str

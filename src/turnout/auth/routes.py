@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
+from msgspec import Struct
 
 from ..errors import DbError, HTTPError
 from ..http.request import Request
@@ -38,8 +38,7 @@ logger = logging.getLogger("turnout.auth")
 _is_phone = re.compile(r"\+?[1-9]\d{1,14}").fullmatch  # E.164
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One line of the table: who may call, and what answers.
 
     Attributes:

@@ -8,9 +8,10 @@ Source: https://docs.postgrest.org/en/stable/references/api/media_type_handlers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
+
+from msgspec import Struct
 
 from ..http.media import MediaType, accepted
 from .errors import error
@@ -20,8 +21,7 @@ _SHORT = 300  # characters; longer values are not worth remembering
 _PLAN_OPTIONS = ("analyze", "verbose", "settings", "buffers", "wal")
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """The kind of answer.
 
     Args:

@@ -1,6 +1,6 @@
 """The query as immutable values: what was asked, without the values asked about.
 
-Frozen dataclasses, no behaviour. Two fronts write them (the builder, and text in PostgREST's
+Frozen records, no behaviour. Two fronts write them (the builder, and text in PostgREST's
 grammar), ``plan.py`` alone reads them. A value is never in here: a node holds a *slot*, the
 index of its value in a tuple kept beside the tree. So two queries that differ only in their
 values are equal, and share one compiled statement.
@@ -8,8 +8,9 @@ values are equal, and share one compiled statement.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 Op = Literal[
     "eq", "neq", "gt", "gte", "lt", "lte", "like", "ilike", "match", "imatch", "is", "isdistinct", "in", "contains",
@@ -26,8 +27,7 @@ TEXT_SEARCH = frozenset({"fts", "plfts", "phfts", "wfts"})
 AGGREGATES: frozenset[str] = frozenset(Aggregate.__args__)  # type: ignore[attr-defined]
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(Struct, frozen=True):
     """A column, or a place inside a JSON column: ``data->a->>0`` has the steps ``"a"`` and ``0``."""
 
     column: str
@@ -35,8 +35,7 @@ class Path:
     as_text: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Cond:
+class Cond(Struct, frozen=True):
     """One comparison. *slot* is the index of its value; ``is`` has a *word* instead.
 
     Args:
@@ -55,8 +54,7 @@ class Cond:
     config: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Logic:
+class Logic(Struct, frozen=True):
     """Conditions joined by one word; no items means true for ``and``, false for ``or``."""
 
     kind: Literal["and", "or"]
@@ -64,8 +62,7 @@ class Logic:
     negated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """One output column: ``alias:path::cast.aggregate()::result``; ``count()`` has the path ``*``."""
 
     path: Path
@@ -75,13 +72,11 @@ class Column:
     result: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Star:
+class Star(Struct, frozen=True):
     """Every column of the table."""
 
 
-@dataclass(frozen=True, slots=True)
-class Embed:
+class Embed(Struct, frozen=True):
     """Rows of a related table inside each row: ``alias:relation!hint!inner(…)``."""
 
     relation: str
@@ -92,8 +87,7 @@ class Embed:
     spread: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True):
     """One sort key; *nulls* is None for PostgreSQL's default: last when rising, first when falling.
 
     Args:
@@ -109,8 +103,7 @@ class Order:
 Item = Column | Star | Embed
 
 
-@dataclass(frozen=True, slots=True)
-class Select:
+class Select(Struct, frozen=True):
     """Rows of one table.
 
     Args:
@@ -134,15 +127,13 @@ class Select:
     explain: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Returning:
+class Returning(Struct, frozen=True):
     """What a mutation gives back of each row that it touched."""
 
     items: tuple[Item, ...] = (Star(),)
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(Struct, frozen=True):
     """How a statement from the wire is planned, and what its answer is made of.
 
     Args:
@@ -156,8 +147,7 @@ class Form:
     strip: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(Struct, frozen=True):
     """What to do when a row is already there; no columns means the primary key.
 
     Args:
@@ -170,8 +160,7 @@ class Conflict:
     updates: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Insert:
+class Insert(Struct, frozen=True):
     """One row; its values are in the slots 0, 1, … in the order of *columns*.
 
     Several rows are several executions of one of these, so that every row may leave out
@@ -184,8 +173,7 @@ class Insert:
     returning: Returning | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(Struct, frozen=True):
     """New values for every row that matches; they are in the slots 0, 1, … in the order of *columns*.
 
     Args:
@@ -199,8 +187,7 @@ class Update:
     most: int = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(Struct, frozen=True):
     """Remove every row that matches; *most* as for an update."""
 
     table: str

@@ -66,8 +66,7 @@ class Rows(list[T]):
         self.count = count
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True):
     """Rows as the JSON text that the database made of them: how many they are, and the total if it was asked for."""
 
     body: str
@@ -723,8 +722,8 @@ def _with_columns(template: ast.Insert, columns: tuple[str, ...]) -> ast.Insert:
     """*template*, whose slots are counted without a row, with those of a row of *columns* before them."""
     returning = template.returning
     if returning is not None:
-        returning = dataclasses.replace(returning, items=_moved(returning.items, len(columns)))
-    return dataclasses.replace(template, columns=columns, returning=returning)
+        returning = msgspec.structs.replace(returning, items=_moved(returning.items, len(columns)))
+    return msgspec.structs.replace(template, columns=columns, returning=returning)
 
 
 def _moved(node: Any, by: int) -> Any:
@@ -734,13 +733,13 @@ def _moved(node: Any, by: int) -> Any:
     if not isinstance(node, (ast.Embed, ast.Select, ast.Logic, ast.Cond)):
         return node
     changed = {}
-    for field in dataclasses.fields(node):
+    for field in msgspec.structs.fields(node):
         value = getattr(node, field.name)
         if field.name in ("slot", "limit", "offset"):
             changed[field.name] = value + by if value >= 0 else value
         elif field.name in ("items", "where", "query"):
             changed[field.name] = _moved(value, by)
-    return dataclasses.replace(node, **changed)
+    return msgspec.structs.replace(node, **changed)
 
 
 def _returning(steps: Sequence[tuple[Any, ...]], parts: Parts) -> ast.Returning | None:

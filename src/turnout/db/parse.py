@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import lru_cache, wraps
 from typing import Any, Literal, NoReturn, TypeVar, cast
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ..errors import DbError
 from .ast import (
@@ -446,8 +448,7 @@ def parse_array(text: str) -> list[str | None]:
 # --- what is asked of embedded relations ---
 
 
-@dataclass(slots=True)
-class Part:
+class Part(Struct):
     """Conditions, order and window of one level of a query; slots as in :class:`.ast.Select`."""
 
     conditions: list[Cond | Logic] = field(default_factory=list)
@@ -495,8 +496,7 @@ def _embedded(items: tuple[Item, ...], name: str) -> int:
 # --- query strings ---
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A query string, parsed: what a request asks of the table that its path names.
 
     Args:

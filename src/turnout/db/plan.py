@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass, replace
 from typing import Literal
 from weakref import WeakKeyDictionary
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from . import ast
 from .errors import error
@@ -30,8 +32,7 @@ _EXPLAIN = frozenset({"analyze", "verbose", "settings", "buffers", "wal", "forma
 _RANGES = ("sl", "sr", "nxl", "nxr", "adj")
 
 
-@dataclass(frozen=True, slots=True)
-class Json:
+class Json(Struct, frozen=True):
     """A place inside a JSON column or array; *as_text* is ``->>`` at the end."""
 
     steps: tuple[str | int, ...]
@@ -45,8 +46,7 @@ def type_of(column: Column, json: Json | None) -> Type:
     return TEXT if json.as_text else column.type if column.type == Type("json") else JSONB
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Struct, frozen=True):
     """A comparison on a column that exists; *json* is a place inside it."""
 
     column: Column
@@ -65,16 +65,14 @@ class Condition:
         return type_of(self.column, self.json)
 
 
-@dataclass(frozen=True, slots=True)
-class Has:
+class Has(Struct, frozen=True):
     """A row of an embedded relation exists; or none does, if *negated*."""
 
     embed: EmbedPlan
     negated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(Struct, frozen=True):
     """Conditions joined by ``and`` or ``or``."""
 
     kind: Literal["and", "or"]
@@ -82,8 +80,7 @@ class Tree:
     negated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Struct, frozen=True):
     """A value and the name it has in the answer, which passed ``schema.NAME`` or is the column's own.
 
     Args:
@@ -122,8 +119,7 @@ class Output:
         return self.result or self.computed
 
 
-@dataclass(frozen=True, slots=True)
-class Sort:
+class Sort(Struct, frozen=True):
     """One sort key; the place of NULL is decided. *embed* is the relation that *column* is in, if not the query's."""
 
     column: Column
@@ -138,8 +134,7 @@ class Sort:
         return type_of(self.column, self.json)
 
 
-@dataclass(frozen=True, slots=True)
-class CallPlan:
+class CallPlan(Struct, frozen=True):
     """The function that the rows come from; its *arguments* are in the slots 0, 1, …
 
     Args:
@@ -151,8 +146,7 @@ class CallPlan:
     scalar: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SelectPlan:
+class SelectPlan(Struct, frozen=True):
     """Rows to read; *grouped* by every output without an aggregate.
 
     Args:
@@ -178,8 +172,7 @@ class SelectPlan:
 Pairs = tuple[tuple[Column, Column], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class JunctionPlan:
+class JunctionPlan(Struct, frozen=True):
     """The table between: *near* pairs the outer table's columns with its own, *far* its own with the target's."""
 
     table: Table
@@ -188,8 +181,7 @@ class JunctionPlan:
     far: Pairs
 
 
-@dataclass(frozen=True, slots=True)
-class EmbedPlan:
+class EmbedPlan(Struct, frozen=True):
     """Rows of a related table inside each row: a list if *many*, else an object or null.
 
     Args:
@@ -214,8 +206,7 @@ class EmbedPlan:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class InsertPlan:
+class InsertPlan(Struct, frozen=True):
     """One row to write; *conflict* is None, or the columns that make it a duplicate, which then takes *updates*."""
 
     table: Table
@@ -227,8 +218,7 @@ class InsertPlan:
     updates: tuple[Column, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class UpdatePlan:
+class UpdatePlan(Struct, frozen=True):
     """Rows to change; *most* is the slot of the greatest number of them, or -1."""
 
     table: Table
@@ -239,8 +229,7 @@ class UpdatePlan:
     most: int = -1
 
 
-@dataclass(frozen=True, slots=True)
-class DeletePlan:
+class DeletePlan(Struct, frozen=True):
     """Rows to remove; *most* as for an update."""
 
     table: Table

@@ -10,8 +10,9 @@ Source: https://docs.postgrest.org/en/stable/references/api/preferences.html
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import cast
+
+from msgspec import Struct
 
 from .ast import Count
 from .errors import error
@@ -28,8 +29,7 @@ _ORDER = (*_WORDS, "max-affected")
 _READING = ("count", "handling")
 
 
-@dataclass(frozen=True, slots=True)
-class Prefer:
+class Prefer(Struct, frozen=True):
     """What a request prefers, by name; a preference that was not given is None.
 
     Args:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from urllib.parse import quote
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..errors import ConfigError, DbError, HTTPError
 from ..http.path import is_plain, segments
@@ -42,8 +44,7 @@ _FIELDS = frozenset({"accept", "accept-profile", "content-profile", "prefer", "r
 _VERBS = "OPTIONS,GET,HEAD,POST,PATCH,DELETE"
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What the wire allows.
 
     Args:

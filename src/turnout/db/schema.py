@@ -13,6 +13,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+from msgspec import Struct
+from msgspec.structs import force_setattr
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -71,8 +75,7 @@ def parse_type(declared: str) -> Type | None:
     return Type(name, args, match[4] is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """One column.
 
     Args:
@@ -89,14 +92,13 @@ class Column:
     default: str | None = None
     generated: bool = False
     rowid: bool = False
-    quoted: str = field(init=False, compare=False, default="")
+    quoted: str = ""  # made of the names
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "quoted", quote(self.name))
+        force_setattr(self, "quoted", quote(self.name))
 
 
-@dataclass(frozen=True, slots=True)
-class ForeignKey:
+class ForeignKey(Struct, frozen=True):
     """*columns* point at *references* of *table*."""
 
     name: str
@@ -105,8 +107,7 @@ class ForeignKey:
     references: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """One table or view; *schema* is PostgreSQL's, "" elsewhere, and *rls* that its row-level security is on."""
 
     name: str
@@ -117,15 +118,14 @@ class Table:
     fks: tuple[ForeignKey, ...] = ()
     schema: str = ""
     rls: bool = False
-    quoted: str = field(init=False, compare=False, default="")
+    quoted: str = ""  # made of the names
 
     def __post_init__(self) -> None:
         space = f"{quote(self.schema)}." if self.schema else ""
-        object.__setattr__(self, "quoted", space + quote(self.name))
+        force_setattr(self, "quoted", space + quote(self.name))
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(Struct, frozen=True):
     """One argument of a function; *optional* when it has a default."""
 
     name: str
@@ -134,8 +134,7 @@ class Argument:
     variadic: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(Struct, frozen=True):
     """One stored function.
 
     Args:
@@ -151,23 +150,22 @@ class Function:
     arguments: tuple[Argument, ...]
     many: bool = False
     table: str | None = None
-    columns: dict[str, Column] = field(default_factory=dict)
+    columns: dict[str, Column] = msgspec.field(default_factory=dict)
     type: Type = UNKNOWN
     writes: bool = True
-    quoted: str = field(init=False, compare=False, default="")
+    quoted: str = ""  # made of the names
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "quoted", f"{quote(self.schema)}.{quote(self.name)}")
+        force_setattr(self, "quoted", f"{quote(self.schema)}.{quote(self.name)}")
 
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
-class Schema:
+class Schema(Struct, frozen=True, eq=False, weakref=True):
     """Every table by name; *version* changes whenever a table does. *functions* holds the overloads of each name."""
 
     tables: dict[str, Table]
     version: int = 0
     engine: Literal["sqlite", "postgres"] = "sqlite"
-    functions: dict[str, tuple[Function, ...]] = field(default_factory=dict)
+    functions: dict[str, tuple[Function, ...]] = msgspec.field(default_factory=dict)
 
 
 def load_sqlite(connection: sqlite3.Connection) -> Schema:
