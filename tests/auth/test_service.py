@@ -484,6 +484,12 @@ async def test_sign_ins_are_limited_by_address_of_the_client_and_by_account() ->
         )  # fmt: skip
 
 
+async def test_clients_whose_address_is_not_known_are_limited_as_one() -> None:
+    async with world(":memory:", counter=Counted()) as w:
+        nowhere = CallContext(None, "test/1.0")
+        await over(150, "over_request_rate_limit", lambda n: w.auth.refresh("unknown", nowhere))
+
+
 async def test_each_kind_of_call_has_its_limit() -> None:
     async with world(":memory:", counter=Counted(), anonymous=True, mails_per_hour=10_000) as w:
         word = "over_request_rate_limit"

@@ -58,7 +58,8 @@ class Limits:
         await self._count("mails", self._settings.mails_per_hour, "1 hour", word)
 
     async def _by_address(self, name: str, context: CallContext | None, limit: int, window: str = "5 min") -> None:
-        if context is not None and context.ip is not None:  # else the caller is this program itself
+        if context is not None:  # else the caller is this program itself
+            # Without an address, as behind a Unix socket that nobody speaks for, all count as one.
             await self._count(f"{name}:{rate_key(context.ip)}", limit, window)
 
     async def _count(self, key: str, limit: int, window: str, word: str = "over_request_rate_limit") -> None:
