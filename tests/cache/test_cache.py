@@ -92,6 +92,8 @@ async def test_what_may_be_somebodys_own_is_never_kept(tmp_path: Path, body: str
     "fields",
     [
         {"authorization": "Bearer x"},
+        {"apikey": "x"},
+        {"x-api-key": "x"},
         {"cookie": "sb-localhost-auth-token=x"},
         {"cookie": "theme=dark; sb-abc-auth-token.0=x"},
         {"cookie": "__Host-sb-abc-auth-token=x"},
@@ -105,6 +107,14 @@ async def test_who_is_signed_in_gets_an_answer_of_their_own(tmp_path: Path, fiel
     async with client_of(tmp_path, {"app/a/route.py": route()}) as client:
         assert (await client.get("/a", headers=fields)).json() == 1
         assert (await client.get("/a")).json() == 2  # theirs was not kept
+
+
+async def test_what_is_said_to_head_is_no_answer_to_get(tmp_path: Path) -> None:
+    body = 'return Response() if request.method == "HEAD" else len(runs)'
+    async with client_of(tmp_path, {"app/a/route.py": route(body)}) as client:
+        await client.head("/a")
+        assert (await client.get("/a")).json() == 2
+        assert (await client.head("/a")).headers.get("cache-status") == "turnout; hit"
 
 
 async def test_what_makes_another_answer_is_part_of_the_key(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from ..http.file import not_modified
 from ..http.request import Request
 from ..http.response import Response
 from ..store import Memory, StoreUnavailable, store
-from .rule import CacheRule, Key, is_personal, key_of, may_keep
+from .rule import CREDENTIALS, CacheRule, Key, is_personal, key_of, may_keep
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -41,7 +41,7 @@ KEPT_S = 86_400.0  # in the store; a mark lives twice as long, so that no copy o
 _NOTED_S = 300.0  # no fill takes longer
 _PASSED_S = 10.0
 _KNOWN, _KNOWN_TARGET = 1_000, 500  # targets, and characters of one
-_LOOKED_AT = frozenset({b"authorization", b"cookie", b"if-none-match"})
+_LOOKED_AT = frozenset({*CREDENTIALS, b"cookie", b"if-none-match"})
 _NO_TRUST = Trust()
 
 
@@ -235,7 +235,8 @@ class Answers:
         return answer
 
     async def _missed(self, key: Key, rule: CacheRule, pattern: str, endpoint: Endpoint, request: Request) -> Response:
-        if self._passed_until_s.get(key, -1.0) > time.monotonic():
+        # What a handler says to HEAD, which may be without a body, is no answer to GET.
+        if request.method == "HEAD" or self._passed_until_s.get(key, -1.0) > time.monotonic():
             return await endpoint(request)
         # One fill at a time, and whoever comes meanwhile waits for it.
         while (filling := self._filling.get(key)) is not None:

@@ -1,6 +1,6 @@
 """Which answers may be kept, for whom, and under which key (RFC 9111 sections 3 and 4).
 
-What is personal is never kept: a request with ``Authorization`` or a session's cookie is passed by,
+What is personal is never kept: a request with ``Authorization``, an API key or a session's cookie is passed by,
 and so is an answer whose handler looked at the user or at a cookie, or that sets one.
 """
 
@@ -17,6 +17,7 @@ from ..http.url import parse_fields
 Key = tuple[str, str, tuple[tuple[str, str], ...], tuple[str, ...]]
 
 LARGEST_BYTES = 4_000_000
+CREDENTIALS = frozenset({b"authorization", b"apikey", b"x-api-key"})  # fields that say who sends a request
 _is_session = re.compile(rb"(?:^|;)\s*(?:__Host-|__Secure-)?sb-[^=;]*-auth-token").search
 _private = re.compile(r"\b(?:private|no-store|no-cache)\b", re.IGNORECASE).search
 
@@ -50,8 +51,9 @@ def is_personal(request: Request) -> bool:
     """Whether *request* says who sends it."""
     if request._raw is None:
         named = request.headers
-        return named.has("authorization") or _is_session((named.get("cookie") or "").encode()) is not None
-    return any(name == b"authorization" or (name == b"cookie" and _is_session(value)) for name, value in request._raw)
+        shown = any(named.has(name.decode()) for name in CREDENTIALS)
+        return shown or _is_session((named.get("cookie") or "").encode()) is not None
+    return any(name in CREDENTIALS or (name == b"cookie" and _is_session(value)) for name, value in request._raw)
 
 
 def key_of(rule: CacheRule, request: Request) -> Key:
