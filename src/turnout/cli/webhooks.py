@@ -121,7 +121,8 @@ def _with_database(config: Config, work: Callable[[Database], Awaitable[T]]) -> 
         try:
             return await work(database)
         except DbError as exc:
-            raise ConfigError(f"{database.place}: {exc.message}", cure=exc.hint or "DATABASE_URL says where it is") from exc
+            cure = exc.hint or "DATABASE_URL says where it is"
+            raise ConfigError(f"{database.place}: {exc.message}", cure=cure) from exc
         finally:
             await database.close()
 
