@@ -36,6 +36,14 @@ def keys_of(client: Client) -> dict[str, str]:
 # -- where it is served
 
 
+async def test_a_site_whose_paths_end_with_a_slash_serves_it_too(tmp_path: Path) -> None:
+    async with client_of(tmp_path, "trailing_slash = true\n") as client:
+        assert (await client.get("/auth/v1/health/")).status == 200
+        moved = await client.get("/auth/v1/verify?token=x&type=signup")
+        assert moved.headers.get("location") == "/auth/v1/verify/?token=x&type=signup"
+        assert (await client.get("/auth/v1/verify/?token=x&type=signup")).status == 303
+
+
 @pytest.mark.parametrize(
     ("mode", "setting", "on"),
     [

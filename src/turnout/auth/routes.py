@@ -70,7 +70,7 @@ async def gotrue(request: Request, service: AuthService) -> Response:
 
 
 def _find(request: Request) -> tuple[Entry, tuple[str, ...]]:
-    path = request.path.removeprefix(PREFIX)
+    path = request.path.removeprefix(PREFIX).removesuffix("/")  # which trailing_slash = true adds
     parts = path.split("/")[1:]
     fits = (found for found in (_fit(pattern, parts) for pattern in WITH_HOLES) if found)
     methods, holes = (STATIC[path], ()) if path in STATIC else next(fits, ({}, ()))
