@@ -54,7 +54,7 @@ async def test_mail_is_looked_up_and_sent_after_the_answer_and_leads_to_the_orig
     assert [message.to[0].email for message in outbox] == ["ada@example.com"]
     text = str(outbox[0].text)
     assert "https://app.example.com/auth/v1/verify?token=" in text and "evil.example" not in text
-    assert "other.example.com%2Fnew" in text
+    assert "other.example.com/new" in text
     assert re.search(r"code: \d{6}", text)
 
 

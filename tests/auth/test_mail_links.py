@@ -526,6 +526,7 @@ def test_a_star_stands_for_what_is_below_a_path_and_nothing_else(rule: str) -> N
 def test_fields_are_added_to_an_address_without_breaking_out_of_it() -> None:
     assert with_query("https://x.com/?a=1#f", code="a&b=#") == "https://x.com/?a=1&code=a%26b%3D%23#f"
     assert with_query("https://x.com", code="1") == "https://x.com?code=1"
+    assert with_query("https://x.com", to="https://y.com/a?b#c") == "https://x.com?to=https://y.com/a%3Fb%23c"
     assert with_fragment("https://x.com/#old", error="a b\n") == "https://x.com/#error=a%20b%0A"
 
 

@@ -238,6 +238,13 @@ async def test_an_unconfirmed_user_is_not_nested(site: Callable[..., Site]) -> N
         assert "access_token" not in answer.json()
 
 
+async def test_what_has_not_happened_to_a_user_is_left_out_of_the_answer(site: Callable[..., Site]) -> None:
+    async with site("auto_confirm = false") as client:
+        user = await client.session()
+        assert user["phone"] == "" and user["is_anonymous"] is False
+        assert "email_confirmed_at" not in user and "banned_until" not in user
+
+
 async def test_users_come_in_pages_with_links_to_the_others(site: Callable[..., Site]) -> None:
     async with site() as client:
         for number in range(5):

@@ -15,7 +15,7 @@ EXPIRED = "Token has expired or is invalid"
 # Word -> status, and what people are told.
 _KNOWN: dict[str, tuple[int, str]] = {
     "validation_failed": (400, "A value has the wrong form"),
-    "bad_jwt": (403, "invalid JWT"),
+    "bad_jwt": (403, "invalid JWT: unable to parse or verify signature"),
     "no_authorization": (401, "This endpoint requires a valid Bearer token"),
     "not_admin": (403, "User not allowed"),
     "user_not_found": (404, "User not found"),

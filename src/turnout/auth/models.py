@@ -31,14 +31,22 @@ class Identity(msgspec.Struct, kw_only=True, omit_defaults=False):
     updated_at: datetime | None = None
 
 
-class User(msgspec.Struct, kw_only=True, omit_defaults=False):
-    """A user. ``user_metadata`` is written by the user: never decide by it."""
+def _sent(value: Any) -> Any:
+    """A field that is sent although it is the default."""
+    return msgspec.field(default_factory=lambda: value)
+
+
+class User(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A user. ``user_metadata`` is written by the user: never decide by it.
+
+    What has not happened yet is not sent, as null: callers ask whether the field is there.
+    """
 
     id: str
-    aud: str = "authenticated"
-    role: str = "authenticated"
-    email: str = ""
-    phone: str = ""
+    aud: str = _sent("authenticated")
+    role: str = _sent("authenticated")
+    email: str = _sent("")
+    phone: str = _sent("")
     email_confirmed_at: datetime | None = None
     phone_confirmed_at: datetime | None = None
     confirmed_at: datetime | None = None
@@ -49,13 +57,13 @@ class User(msgspec.Struct, kw_only=True, omit_defaults=False):
     invited_at: datetime | None = None
     last_sign_in_at: datetime | None = None
     banned_until: datetime | None = None
-    app_metadata: dict[str, Any] = {}
-    user_metadata: dict[str, Any] = {}
-    identities: list[Identity] = []
+    app_metadata: dict[str, Any] = msgspec.field(default_factory=lambda: {})
+    user_metadata: dict[str, Any] = msgspec.field(default_factory=lambda: {})
+    identities: list[Identity] = msgspec.field(default_factory=lambda: [])
     factors: list[Any] | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    is_anonymous: bool = False
+    is_anonymous: bool = _sent(False)
 
 
 class Session(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -66,7 +74,7 @@ class Session(msgspec.Struct, kw_only=True, omit_defaults=True):
     expires_in: int
     expires_at: int
     user: User
-    token_type: str = msgspec.field(default_factory=lambda: "bearer")  # sent although it is the default
+    token_type: str = _sent("bearer")
     provider_token: str | None = None
     provider_refresh_token: str | None = None
     weak_password: dict[str, Any] | None = None

@@ -116,9 +116,9 @@ def parse_place(url: str) -> Place | None:
 
 
 def with_query(url: str, **fields: str) -> str:
-    """*url* with *fields* added to its query."""
+    """*url* with *fields* added to its query, in which ``:`` and ``/`` need no escape (RFC 3986 section 3.4)."""
     base, hash_, fragment = url.partition("#")
-    return f"{base}{'&' if '?' in base else '?'}{urlencode(fields, quote_via=quote)}{hash_}{fragment}"
+    return f"{base}{'&' if '?' in base else '?'}{urlencode(fields, safe=':/', quote_via=quote)}{hash_}{fragment}"
 
 
 def with_fragment(url: str, **fields: str) -> str:
