@@ -94,7 +94,6 @@ _BY_SESSION: LiteralString = """
     where u.id = :user_id"""  # in no order: sorting wide rows took half the time
 
 
-
 def now() -> datetime:
     """This moment."""
     return datetime.now(UTC)
