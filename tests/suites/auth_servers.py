@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from served import Served, served
 from turnout.db.local import LocalPostgres
 
 GATEWAY = Path(__file__).with_name("gateway.py")
+# The suites' own place for links to lead back to, whichever of the servers is asked.
+WELCOME = 'redirect_urls = ["http://localhost:9999/**"]\n'
 # As many as a suite may ask for: limits have tests of their own.
 SETTINGS = """
-anonymous = true
 password_min_length = 6
 bcrypt_cost = 4
 google_client_id = "google-client"
@@ -50,6 +52,46 @@ def auth_server(
 def shared_secret(text: str) -> dict[str, Any]:
     """A JWK for HS256 without a name."""
     return {"kty": "oct", "alg": "HS256", "k": base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()}
+
+
+@contextmanager
+def four_servers(folder: Path, compose: Path, secret: str, database: str) -> Iterator[dict[int, str]]:
+    """The four servers of a suite's infra/docker-compose.yml: the address of each by the port it has there.
+
+    Args:
+        secret: Signs in all of them but the one whose ring there signs with a pair.
+        database: DATABASE_URL, which they share.
+    """
+    shared = [shared_secret(secret)]
+    with ExitStack() as stack:
+        urls = {}
+        for said in _services(compose.read_text()):
+            # The key that signs first: "key_ops" says which one may.
+            ring = sorted(json.loads(said.get("GOTRUE_JWT_KEYS", "[]")), key=lambda jwk: "sign" not in jwk["key_ops"])
+            keys = ring if ring and ring[0]["kty"] == "RSA" else shared
+            site = auth_server(folder / said["PORT"], _settings(said), keys=keys, database=database)
+            urls[int(said["PORT"])] = f"{stack.enter_context(site).url}/auth/v1"
+        yield urls
+
+
+def _services(compose: str) -> Iterator[dict[str, str]]:
+    """The environment of each auth server in *compose*."""
+    for service in re.split(r"^  (?=\w+:)", compose, flags=re.MULTILINE):
+        said = dict(re.findall(r"^      (\w+): '?(.*?)'?$", service, re.MULTILINE))
+        if "GOTRUE_SITE_URL" in said:
+            yield said
+
+
+def _settings(said: dict[str, str]) -> str:
+    def flag(name: str) -> bool:
+        return said.get(name) == "true"
+
+    wanted = {
+        "auto_confirm": flag("GOTRUE_MAILER_AUTOCONFIRM"),
+        "sign_ups": not flag("GOTRUE_DISABLE_SIGNUP"),
+        "anonymous": flag("GOTRUE_EXTERNAL_ANONYMOUS_USERS_ENABLED"),
+    }
+    return "".join(f"{name} = {str(value).lower()}\n" for name, value in wanted.items()) + WELCOME
 
 
 @contextmanager

@@ -10,19 +10,17 @@ client some pass with no server at all, which is counted too: only the others sa
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from suites.auth_servers import auth_server, database, shared_secret
+from suites.auth_servers import database, four_servers, shared_secret
 
 from turnout.auth.keys import Keys
 
@@ -82,28 +80,14 @@ def servers(
 ) -> Iterator[tuple[dict[int, str], str]]:
     """The four servers of infra/docker-compose.yml, on one database, and the key of service_role."""
     folder = tmp_path_factory.mktemp("auth")
-    compose = Path(str(CHECKOUT), "src/auth/infra/docker-compose.yml").read_text()
-    clients = Path(str(CHECKOUT), "src/auth/tests/_sync/clients.py").read_text()
-    secret = re.search(r'^GOTRUE_JWT_SECRET = "([^"]+)"', clients, re.MULTILINE)
-    rings = [json.loads(found) for found in re.findall(r"GOTRUE_JWT_KEYS: '(.*)'", compose)]
+    package = Path(str(CHECKOUT), "src", "auth")
+    secret = re.search(
+        r'^GOTRUE_JWT_SECRET = "([^"]+)"', (package / "tests/_sync/clients.py").read_text(), re.MULTILINE
+    )
     assert secret is not None
-    shared = [shared_secret(secret[1])]
-    # The key that signs first: "key_ops" says which one may.
-    asymmetric = sorted(rings[-1], key=lambda jwk: "sign" not in jwk["key_ops"])
-    wanted = {
-        9999: ("auto_confirm = false\n", shared),
-        9998: ("auto_confirm = true\n", shared),
-        9997: ("auto_confirm = false\nsign_ups = false\n", shared),
-        9996: ("auto_confirm = true\n", asymmetric),
-    }
-    with ExitStack() as stack:
-        url = stack.enter_context(database(request.param, folder))
-        running = {
-            port: stack.enter_context(auth_server(folder / str(port), settings, keys=keys, database=url))
-            for port, (settings, keys) in wanted.items()
-        }
-        urls = {port: f"{each.url}/auth/v1" for port, each in running.items()}
-        yield urls, Keys.of(shared).api_key("service_role")
+    compose = package / "infra" / "docker-compose.yml"
+    with database(request.param, folder) as url, four_servers(folder, compose, secret[1], url) as urls:
+        yield urls, Keys.of([shared_secret(secret[1])]).api_key("service_role")
 
 
 def test_the_python_clients_own_suite(servers: tuple[dict[int, str], str], tmp_path: Path) -> None:
