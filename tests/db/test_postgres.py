@@ -213,6 +213,20 @@ async def test_a_new_column_is_seen_once_somebody_has_said_so(pg_blog, postgres)
         await _until(seen)
 
 
+async def test_while_the_schema_is_read_again_nobody_plans_with_the_old_one(pg_blog, postgres):
+    async with pg_blog() as db:
+        await db.from_("users").select()
+        await _ddl(postgres, "create table fresh (id int primary key)")
+        db.engine._changed()  # as a NOTIFY does
+
+        async def inside(number):
+            async with db.transaction() as tx:
+                return await tx.from_("fresh").select().eq("id", number)
+
+        asked = [*(db.from_("fresh").select().eq("id", number) for number in range(8)), *map(inside, range(8))]
+        assert await asyncio.gather(*(asyncio.wait_for(each, 5) for each in asked)) == [[]] * 16
+
+
 async def _until(what):
     for _ in range(200):
         if await what():

@@ -112,7 +112,9 @@ class PostgresEngine:
         self._cache: OrderedDict[Any, Any] = OrderedDict()
         self._held: dict[object, _Held] = {}
         self._schema: Schema | None = None
-        self._stale, self._loads, self._reload_at = False, 0, 0.0
+        self._stale, self._reload_at = False, 0.0
+        self._loads = self._loaded = 0  # how often the schema was begun to be read; the newest that is known
+        self._news = 0  # how often it was said to have changed
         self._listening: asyncio.Task[None] | None = None
 
     @property
@@ -234,12 +236,16 @@ class PostgresEngine:
         return bool(await self._with_connection(self._load))
 
     async def _load(self, connection: Any) -> bool:
-        before = self._schema
         self._loads += 1
-        self._stale, self._reload_at = False, time.monotonic() + RELOAD_S
-        found = await load_postgres(connection, self._loads)
+        number, news = self._loads, self._news
+        found = await load_postgres(connection, number)
         if (self._listening is None or self._listening.done()) and not self.address.pooled:
             self._listening = asyncio.get_running_loop().create_task(listen(self.connect, self._changed))
+        if number < self._loaded:
+            return True  # another was begun later, and was quicker
+        before, self._loaded = self._schema, number
+        # Only now: until it is read, whoever plans with the old one has to read it too.
+        self._stale, self._reload_at = news != self._news, time.monotonic() + RELOAD_S
         if before is not None and (found.tables, found.functions) == (before.tables, before.functions):
             return False
         self._schema = found
@@ -249,7 +255,13 @@ class PostgresEngine:
     def _changed(self) -> None:
         """The schema is another: read it before the next query."""
         self._stale = True
+        self._news += 1
         self._cache.clear()
+
+    async def _load_if_stale(self, connection: Any) -> None:
+        # Of many that wait for a connection, the first reads it for all.
+        if self._schema is None or self._stale:
+            await self._load(connection)
 
     async def _renew(self, connection: Any | None) -> bool:
         """Read the schema again after an error that a change of it would explain, once in 5 s."""
@@ -261,7 +273,10 @@ class PostgresEngine:
         entry: T | None = self._cache.get(key)
         if entry is None:
             if self._schema is None or self._stale:
-                await (self.refresh() if connection is None else self._load(connection))
+                if connection is None:
+                    await self._with_connection(self._load_if_stale)
+                else:
+                    await self._load(connection)
             try:
                 entry = make(self.schema)
             except DbError as exc:
