@@ -13,8 +13,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cache
 from typing import Any, Protocol
 
+from . import guard
+from .headers import FixedHeaders
 from .request import Request
-from .response import Response, to_bytes
+from .response import HTML, JSON, TEXT, Response, to_bytes
 
 LEAST_BYTES = 1_024  # below this it saves no packet
 _IN_THE_LOOP = 32_768  # a larger body takes longer than the loop should wait
@@ -24,6 +26,7 @@ _SMALLER = frozenset(
         "application/xml", "image/svg+xml",
     }
 )  # fmt: skip
+_PLAIN = (JSON, HTML, TEXT)
 _STATUSES_WITHOUT = frozenset({204, 206, 304})
 
 
@@ -127,11 +130,17 @@ def _weights(accept: str) -> Iterator[tuple[str, float]]:
 
 async def compress(request: Request, response: Response) -> None:
     """Make *response* smaller if its kind, its size and its client allow."""
+    asked = _asked(request)
+    if asked is None and response._headers is None and response.chunks is None and response._type in _PLAIN:
+        # What most answers are, for a client that asks for nothing: the fields are always the same.
+        if response.status not in _STATUSES_WITHOUT and len(response.body) >= LEAST_BYTES:
+            response._headers = _varying(response._type)
+        return
     if not _may(response):
         return
     headers = response.headers
     headers.append("vary", "Accept-Encoding")
-    coding = choose(request.headers.get("accept-encoding"))
+    coding = choose(asked)
     # A page of another site that can choose part of an answer could guess the rest from its size (BREACH).
     if coding is None or request.headers.get("sec-fetch-site") == "cross-site":
         return
@@ -147,6 +156,18 @@ async def compress(request: Request, response: Response) -> None:
         response.body = _whole(made, response.body)
     else:
         response.body = await asyncio.to_thread(_whole, made, response.body)
+
+
+def _asked(request: Request) -> str | None:
+    if request._raw is None or request._headers is not None:
+        return request.headers.get("accept-encoding")
+    # One field is not worth decoding all of them.
+    return next((value.decode("latin-1") for name, value in request._raw if name == b"accept-encoding"), None)
+
+
+@cache
+def _varying(media_type: str) -> FixedHeaders:
+    return guard.fix(Response._made(b"", media_type, 200, [("vary", "Accept-Encoding")]))
 
 
 def _may(response: Response) -> bool:
