@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from email.message import EmailMessage
@@ -869,3 +870,18 @@ async def test_production_starts_without_any_secret(blog: Path, monkeypatch: pyt
 
 def test_logging_is_left_as_it_was() -> None:
     assert all(type(handler).__module__ != "turnout.log" for handler in logging.getLogger().handlers)
+
+
+def test_make_demo_installs_what_the_example_says_it_needs():
+    """The tests run with every extra, so nothing else would notice that `make demo` lacks one."""
+    ours = tomllib.loads((EXAMPLE.parents[1] / "pyproject.toml").read_text())["project"]["optional-dependencies"][
+        "demo"
+    ]
+    needed = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]["dependencies"]
+
+    def split(requirements: list[str]) -> tuple[set[str], set[str]]:
+        extras = next(each for each in requirements if each.startswith("turnout["))
+        return set(extras[8:-1].split(",")), set(requirements) - {extras}
+
+    for wanted, installed in zip(split(needed), split(ours), strict=True):
+        assert wanted <= installed
