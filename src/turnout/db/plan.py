@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable
 from typing import Literal
 from weakref import WeakKeyDictionary
 
@@ -561,17 +562,22 @@ def _explain(statement: ast.Select) -> tuple[str, ...]:
     return statement.explain
 
 
+def _fitting(overloads: Iterable[Function], given: Iterable[str]) -> list[Function]:
+    """Those of *overloads* that can be called with arguments of these names, and need no others."""
+    names = set(given)
+    return [
+        each for each in overloads
+        if names <= {argument.name for argument in each.arguments}
+        and names >= {argument.name for argument in each.arguments if not argument.optional and not argument.variadic}
+    ]  # fmt: skip
+
+
 def _function(schema: Schema, name: str, given: tuple[str, ...]) -> Function:
     """The function *name* that takes the arguments *given*, or PGRST202, or PGRST203."""
     if schema.engine == "sqlite":
         raise error("PGRST202", f"SQLite has no stored functions, so not {name[:63]!r} either")
     overloads = schema.functions.get(name, ())
-    wanted = set(given)
-    fitting = [
-        each for each in overloads
-        if wanted <= {argument.name for argument in each.arguments}
-        and wanted >= {argument.name for argument in each.arguments if not argument.optional and not argument.variadic}
-    ]  # fmt: skip
+    fitting = _fitting(overloads, given)
     if len(fitting) == 1:
         return fitting[0]
     spelled = f"{name[:63]}({', '.join(sorted(given))})"
@@ -592,12 +598,7 @@ def choose(schema: Schema, name: str, given: tuple[str, ...], *, posted: bool = 
         posted: The arguments came as a body, which one such parameter could take as a whole.
     """
     overloads = [each for each in schema.functions.get(name, ()) if _callable(each)]
-    wanted = set(given)
-    fitting = [
-        each for each in overloads
-        if wanted <= {argument.name for argument in each.arguments}
-        and wanted >= {argument.name for argument in each.arguments if not argument.optional and not argument.variadic}
-    ]  # fmt: skip
+    fitting = _fitting(overloads, given)
     if len(fitting) == 1:
         return fitting[0]
     spelled = f"public.{name[:63]}"
