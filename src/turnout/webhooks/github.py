@@ -16,12 +16,11 @@ from ..errors import BadRequest
 from .verify import (
     Event,
     Secrets,
-    any_equal,
+    check_any_equal,
     check_id,
     check_payload,
     check_type,
     digest,
-    mismatch,
     parse_payload,
     refuse,
     texts,
@@ -56,12 +55,7 @@ def verify(payload: bytes, header: str | None, secret: Secrets) -> None:
     given = header.removeprefix(_PREFIX)
     if given == header:
         refuse("malformed", "X-Hub-Signature-256 does not begin with sha256=")
-
-    def fits(key: str, body: bytes) -> bool:
-        return any_equal([given], [digest(key.encode(), body).hex()])
-
-    if not any_equal([given], [digest(each.encode(), payload).hex() for each in secrets]):
-        mismatch("github", payload, secrets, fits)
+    check_any_equal("github", payload, secrets, [given], lambda key, body: digest(key.encode(), body).hex())
 
 
 def construct_event(payload: bytes, headers: Headers | Mapping[str, str], secret: Secrets) -> Event:

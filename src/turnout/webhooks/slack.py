@@ -13,14 +13,13 @@ from .verify import (
     TOLERANCE_S,
     Event,
     Secrets,
-    any_equal,
     check_age,
+    check_any_equal,
     check_id,
     check_payload,
     check_tolerance,
     check_type,
     digest,
-    mismatch,
     parse_payload,
     parse_time,
     refuse,
@@ -72,11 +71,7 @@ def verify(
         refuse("malformed", "X-Slack-Signature is not v0=<64 hex>, or the timestamp is not in Unix seconds")
     head = f"v0:{stamp}:".encode()
 
-    def fits(key: str, body: bytes) -> bool:
-        return any_equal([given], [digest(key.encode(), head + body).hex()])
-
-    if not any_equal([given], [digest(each.encode(), head + payload).hex() for each in secrets]):
-        mismatch("slack", payload, secrets, fits)
+    check_any_equal("slack", payload, secrets, [given], lambda key, body: digest(key.encode(), head + body).hex())
     check_age(stamp_s, tolerance, now_s)
 
 

@@ -19,14 +19,13 @@ from .verify import (
     TOLERANCE_S,
     Event,
     Secrets,
-    any_equal,
     check_age,
+    check_any_equal,
     check_id,
     check_payload,
     check_tolerance,
     check_type,
     digest,
-    mismatch,
     parse_payload,
     parse_time,
     refuse,
@@ -68,7 +67,8 @@ def verify(
     check_payload(payload)
     check_tolerance(tolerance)
     secrets = texts(secret)
-    keys = [_key(each) for each in secrets]
+    for each in secrets:
+        _key(each)  # so that a wrong one is told whatever was sent
     message_id, stamp, signatures = _fields(headers)
     stamp_s = parse_time(stamp)
     if stamp_s is None:
@@ -78,15 +78,7 @@ def verify(
         refuse("malformed", "the signature field has no v1,<base64>, or too many")
     head = f"{message_id}.{stamp}.".encode()
 
-    def fits(text: str, body: bytes) -> bool:
-        try:
-            key = _key(text)
-        except ConfigError:
-            return False
-        return any_equal(given, [_text(digest(key, head + body))])
-
-    if not any_equal(given, [_text(digest(key, head + payload)) for key in keys]):
-        mismatch("standard", payload, secrets, fits)
+    check_any_equal("standard", payload, secrets, given, lambda key, body: _text(digest(_key(key), head + body)))
     check_age(stamp_s, tolerance, now_s)
 
 

@@ -14,14 +14,13 @@ from .verify import (
     TOLERANCE_S,
     Event,
     Secrets,
-    any_equal,
     check_age,
+    check_any_equal,
     check_id,
     check_payload,
     check_tolerance,
     check_type,
     digest,
-    mismatch,
     parse_payload,
     parse_time,
     refuse,
@@ -76,11 +75,7 @@ def verify(
         refuse("malformed", "Stripe-Signature has no v1=<64 hex>, or too many; other schemes are never accepted")
     head = b"%d." % stamp_s
 
-    def fits(key: str, body: bytes) -> bool:
-        return any_equal(given, [digest(key.encode(), head + body).hex()])
-
-    if not any_equal(given, [digest(each.encode(), head + payload).hex() for each in secrets]):
-        mismatch("stripe", payload, secrets, fits)
+    check_any_equal("stripe", payload, secrets, given, lambda key, body: digest(key.encode(), head + body).hex())
     # Last, since an unproven timestamp means nothing.
     check_age(stamp_s, tolerance, now_s)
 

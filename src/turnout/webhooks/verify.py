@@ -29,7 +29,6 @@ _is_id = re.compile(r"[\x21-\x7e]{1,255}").fullmatch
 _is_name = re.compile(r"[A-Z_][A-Z0-9_]*").fullmatch
 
 Secrets = str | Secret | Iterable[str | Secret]
-Fits = Callable[[str, bytes], bool]
 Reason = Literal["missing", "malformed", "mismatch", "old", "early"]
 
 
@@ -185,12 +184,27 @@ def refuse(reason: Reason, why: str) -> NoReturn:
     raise SignatureError(reason, why if diagnose.enabled and diagnose.may_show() else "")
 
 
-def mismatch(provider: str, payload: bytes, secrets: tuple[str, ...], fits: Fits) -> NoReturn:
-    """Raise SignatureError for a signature that no secret gives.
+def check_any_equal(
+    provider: str, payload: bytes, secrets: tuple[str, ...], given: Sequence[str], made: Callable[[str, bytes], str]
+) -> None:
+    """Check that one of *secrets* gives one of the signatures in *given*.
 
     Args:
-        fits: Whether a secret would give it for a payload; asked only in development, to find out why.
+        made: The signature that a secret gives for a body. In development it is asked for other secrets and
+            bodies too, to find out why none fits.
+
+    Raises:
+        SignatureError: none of them does.
     """
+    if any_equal(given, [made(each, payload) for each in secrets]):
+        return
+
+    def fits(secret: str, body: bytes) -> bool:
+        try:
+            return any_equal(given, [made(secret, body)])
+        except ConfigError:  # a changed secret may be none
+            return False
+
     refuse("mismatch", diagnose.wrong_signature(provider, payload, secrets, fits) if diagnose.enabled else "")
 
 
