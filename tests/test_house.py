@@ -58,11 +58,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "auth": BELOW_FEATURES | {"mail", "ratelimit", "templates"},
     "app": {"errors", "log", "http", "context", "routing", "middleware", "admission", "threads"},
     "project": VALUES | GROUND | FEATURES | {"app"},
+    "contract": VALUES | GROUND | {"app", "auth", "project"},
     "server": {"errors", "log", "http", "config"},
     "adapters": {"errors", "log", "http", "config"},
     "testing": VALUES | GROUND | FEATURES | {"app", "project"},
-    "dev": VALUES | GROUND | FEATURES | DOORS | {"app", "project"},
-    "cli": VALUES | GROUND | FEATURES | DOORS | {"app", "project", "testing", "dev", "__init__"},
+    "dev": VALUES | GROUND | FEATURES | DOORS | {"app", "project", "contract"},
+    "cli": VALUES | GROUND | FEATURES | DOORS | {"app", "project", "testing", "dev", "contract", "__init__"},
 }
 OUTSIDE_THE_TABLE = {"__init__", "__main__", "py.typed", "__pycache__"}
 THIRD_PARTY_AT_THE_TOP = {"msgspec", "uvloop", "httptools"}
