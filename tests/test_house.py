@@ -63,7 +63,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "adapters": {"errors", "log", "http", "config"},
     "testing": VALUES | GROUND | FEATURES | {"app", "project"},
     "dev": VALUES | GROUND | FEATURES | DOORS | {"app", "project", "contract"},
-    "cli": VALUES | GROUND | FEATURES | DOORS | {"app", "project", "testing", "dev", "contract", "__init__"},
+    "ai": VALUES | GROUND | FEATURES | DOORS | {"app", "project", "testing", "contract", "cli", "__init__"},
+    "cli": VALUES | GROUND | FEATURES | DOORS | {"app", "project", "testing", "dev", "ai", "contract", "__init__"},
 }
 OUTSIDE_THE_TABLE = {"__init__", "__main__", "py.typed", "__pycache__"}
 THIRD_PARTY_AT_THE_TOP = {"msgspec", "uvloop", "httptools"}
