@@ -30,6 +30,9 @@ FEATURES = {
     "tasks",
     "cache",
     "instrumentation",
+    "metrics",
+    "stalls",
+    "tracing",
 }
 BELOW_FEATURES = {"errors", "env", "log", "http", "config", "context", "db", *STORES}
 # Each layer, and the layers it may import. Relative imports only; names under TYPE_CHECKING count too.
@@ -51,6 +54,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "templates": BELOW_FEATURES,
     "static": BELOW_FEATURES,
     "instrumentation": BELOW_FEATURES,
+    "metrics": BELOW_FEATURES | {"middleware"},
+    "stalls": BELOW_FEATURES | {"middleware"},
+    "tracing": BELOW_FEATURES | {"middleware"},
     "cache": BELOW_FEATURES,
     "mail": BELOW_FEATURES | {"templates", "tasks"},
     "webhooks": BELOW_FEATURES,

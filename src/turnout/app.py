@@ -28,7 +28,7 @@ from .http.guard import AllowedHosts
 from .http.path import is_plain, join, segments
 from .http.request import Request, RouteInfo
 from .http.response import Response, to_response
-from .middleware import Endpoint
+from .middleware import Endpoint, Middleware, compose
 from .routing.pattern import Pattern
 from .routing.table import Table
 from .threads import Threads
@@ -118,7 +118,7 @@ class App:
         # Whether requests must be told of limits and trust that are not theirs by default.
         self._own_terms = self.limits != Limits() or self.trust != Trust() or cors is not None
         self.error_page: ErrorPage | None = None
-        self.on_error: Callable[[Exception, Request, int], None] | None = None  # hears of what is logged
+        self.on_error: list[Callable[[Exception, Request, int], None]] = []  # each hears of what is logged
         self.on_startup: list[Callable[[], Awaitable[None]]] = []
         self.on_shutdown: list[Callable[[], Awaitable[None]]] = []
         self.on_ready: list[Callable[[], Awaitable[bool]]] = []
@@ -285,8 +285,9 @@ class App:
                 exc_info=None if known else exc,
                 extra={"request_id": request.id, "route": request.route.pattern if request.route else None},
             )
-            if self.on_error is not None and status >= 500:
-                self.on_error(exc, request, status)
+            if status >= 500:
+                for hear in self.on_error:
+                    hear(exc, request, status)
         page = self.error_page if not isinstance(exc, HTTPError) and _is_local(request) else None
         if page is not None and _wants_html(request):
             return Response.html(page(exc, request), 500)
@@ -328,6 +329,11 @@ class App:
         _close_form(request)
 
     # -- a process
+
+    def watch(self, watcher: Middleware) -> None:
+        """Put *watcher* around every request from now on, also one that no route answers; the last is outermost."""
+        # In the place of the method, so that a request costs nothing where nobody watches.
+        self.fetch = compose([watcher], self.fetch)  # type: ignore[assignment, method-assign]
 
     async def startup(self) -> None:
         """Run every ``on_startup``, in order."""

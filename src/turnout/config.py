@@ -117,6 +117,7 @@ class Config(Struct, frozen=True):
         compress: Whether answers are made smaller (zstd, brotli, gzip) for clients that can read that.
         trailing_slash: True where ``/x/`` is the canonical form and ``/x`` redirects.
         sync_threads: How many ``def`` handlers may run at once.
+        metrics: Whether Prometheus metrics are counted, and served at ``/_turnout/metrics``.
         supabase: Whether ``/auth/v1`` and ``/rest/v1`` are served; see ``auth.wire``.
         supabase_origins: Origins whose pages may call them.
         cors: Origins whose pages may read every route's answers, where the route does not say otherwise.
@@ -132,6 +133,7 @@ class Config(Struct, frozen=True):
     trailing_slash: bool = False
     sync_threads: int = 40
     cors: list[str] = field(default_factory=list)
+    metrics: bool = False
     supabase: bool | None = None  # None: served in development and tests, to this machine
     supabase_origins: list[str] = field(default_factory=list)
     app_dir: str = "app"

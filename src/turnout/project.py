@@ -103,6 +103,7 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
             *_plug_public(config),
             *_plug_wire(config, manifest),
             *_plug_pages(config, manifest),
+            *_plug_metrics(config),
         ],
         allowed_hosts=AllowedHosts(config.allowed_hosts),
         trust=Trust.of(config.trusted_proxies, config.origin),
@@ -119,6 +120,7 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
     _plug_tasks(app, config)
     _plug_cache(app)
     _plug_instrumentation(app, app_dir, root)
+    _plug_watchers(app, config)
     _plug_webhooks(mode)
     if config.supabase:
         from .auth.wire import begin
@@ -229,7 +231,44 @@ def _plug_instrumentation(app: App, app_dir: Path, root: Path) -> None:
         found = Instrumentation(load_module(file, root), file)
         app.on_startup.insert(0, found.start)
         app.on_shutdown.insert(0, found.stop)
-        app.on_error = found.hear
+        app.on_error.append(found.hear)
+
+
+def _plug_metrics(config: Config) -> list[Route]:
+    """Where metrics are read. A probe: it is asked for by address, and needed most when there is a crowd."""
+    if not config.metrics:
+        return []
+    from . import metrics
+
+    answer = metrics.endpoint(config.mode, env)
+    return [Route(Pattern.parse(metrics.PATH), Path(metrics.__file__), {"GET": answer}, probe=True)]
+
+
+def _plug_watchers(app: App, config: Config) -> None:
+    """Who looks on at every request: metrics, traces, and what says that a handler holds the event loop."""
+    counted = None
+    if config.metrics:
+        from .metrics import metrics
+
+        counted = metrics()
+        app.watch(counted)
+        app.on_startup.append(counted.start)
+        app.on_shutdown.append(counted.stop)
+    if counted is not None or config.mode == "development":
+        from .stalls import Stalls
+
+        app.watch(Stalls(counted.stall if counted is not None else None))
+
+    async def trace() -> None:
+        from . import tracing
+
+        watcher = tracing.watcher()
+        if watcher is not None:
+            app.watch(watcher)
+            app.on_error.append(tracing.hear)
+
+    # When the app has started: register() may choose where traces go.
+    app.on_startup.append(trace)
 
 
 def _plug_webhooks(mode: Mode) -> None:

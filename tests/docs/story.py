@@ -267,6 +267,12 @@ class Story:
             (folder / "pyproject.toml").write_text(block.text)
             load_config(folder, "test", {})
 
+    def run_yaml(self, block: Block) -> None:
+        """Settings of other programs."""
+        import yaml
+
+        assert yaml.safe_load(block.text), f"{block}: nothing in it"
+
     def run_ini(self, block: Block) -> None:
         """Unit files."""
         parser = configparser.ConfigParser(interpolation=None, strict=False)

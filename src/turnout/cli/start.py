@@ -62,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
             f"the database is in memory, and {workers} workers would each have one of their own",
             cure="start with --workers 1, or set DATABASE_URL to a file",
         )
+    if config.metrics and workers > 1:
+        share_metrics()
     sock = bind_unix(args.uds) if args.uds else bind(settings.host, settings.port)
     address = f"unix:{args.uds}" if args.uds else url(sock)
     if not can_fork:
@@ -74,6 +76,21 @@ def run(args: argparse.Namespace) -> int:
         workers=workers,
         ready=lambda: print(f"ready on {address} ({workers} worker{'' if workers == 1 else 's'})", flush=True),
     )
+
+
+def share_metrics() -> None:
+    """Give the workers a folder to add up their figures in, gone when this process ends."""
+    import atexit
+    import shutil
+    from tempfile import mkdtemp
+
+    from ..metrics import FOLDER
+
+    if not os.environ.get(FOLDER):
+        folder = os.environ[FOLDER] = mkdtemp(prefix="turnout-metrics-")
+        me = os.getpid()
+        # Workers are forks, and a fork that ends has no business with the folder of the others.
+        atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == me else None)
 
 
 def _loader(root: Path) -> Callable[[], Fetch]:
