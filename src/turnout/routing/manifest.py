@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from ..errors import ConfigError
 from .pattern import Pattern
@@ -23,12 +23,32 @@ class RouteFile(Struct, frozen=True):
     Args:
         middleware: The ``middleware.py`` files that apply, from the root to the leaf.
         errors: The ``error.py`` files that apply, the nearest first.
+        methods: What it answers, as a build has read it; empty when nobody has looked.
+        constants: Its route constants, as a build has read them.
+        waits: False when a build has found nothing in it that could wait for an event loop.
     """
 
     pattern: Pattern
     file: Path
     middleware: tuple[Path, ...] = ()
     errors: tuple[Path, ...] = ()
+    methods: tuple[str, ...] = ()
+    constants: dict[str, Any] = {}
+    waits: bool = True
+
+
+class Built(Struct, frozen=True):
+    """What a build knows of a project beyond its routes.
+
+    Args:
+        settings: Its checked settings, without what comes from the environment.
+        uses: The parts of Turnout that some file of it imports, by module: ``db``, ``mail``.
+        eager: Whether every route is imported at the start, and not at its first request.
+    """
+
+    settings: dict[str, Any]
+    uses: tuple[str, ...]
+    eager: bool = False
 
 
 class Manifest(Struct, frozen=True):
@@ -36,6 +56,7 @@ class Manifest(Struct, frozen=True):
 
     root: Path
     routes: tuple[RouteFile, ...]
+    built: Built | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as data that ``json`` can write."""
@@ -49,10 +70,13 @@ class Manifest(Struct, frozen=True):
                 "file": route.file.relative_to(self.root).as_posix(),
                 "middleware": relative(route.middleware),
                 "errors": relative(route.errors),
+                **({"methods": list(route.methods)} if route.methods else {}),
+                **({"constants": route.constants} if route.constants else {}),
+                **({} if route.waits else {"waits": False}),
             }
             for route in self.routes
         ]
-        return {"version": VERSION, "routes": routes}
+        return {"version": VERSION, "routes": routes, **({"built": to_builtins(self.built)} if self.built else {})}
 
     @classmethod
     def from_json(cls, data: dict[str, Any], root: Path) -> Manifest:
@@ -67,7 +91,12 @@ class Manifest(Struct, frozen=True):
                     f"The manifest has version {data['version']!r}, this Turnout reads {VERSION}",
                     cure="run turnout build again with the version that serves",
                 )
-            return cls(root, tuple(_parse_route(entry, root) for entry in data["routes"]))
+            built = data.get("built")
+            return cls(
+                root,
+                tuple(_parse_route(entry, root) for entry in data["routes"]),
+                None if built is None else Built(built["settings"], tuple(built["uses"]), built["eager"]),
+            )
         except (KeyError, TypeError, AttributeError) as exc:
             raise ConfigError("The data is not a route manifest", cure="run turnout build again") from exc
 
@@ -78,4 +107,7 @@ def _parse_route(entry: dict[str, Any], root: Path) -> RouteFile:
         root / entry["file"],
         tuple(root / file for file in entry["middleware"]),
         tuple(root / file for file in entry["errors"]),
+        tuple(entry.get("methods", ())),
+        entry.get("constants", {}),
+        entry.get("waits", True),
     )
