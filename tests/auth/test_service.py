@@ -41,6 +41,24 @@ async def test_signing_up_is_signing_in_where_addresses_need_no_confirming(place
             await w.auth.sign_up(ADA, "another password")
 
 
+async def test_what_belongs_to_a_new_user_is_done_in_the_transaction_that_makes_one(place: str) -> None:
+    async with world(place) as w:
+        seen: list[str | None] = []
+
+        async def keep(user: Any) -> None:
+            seen.append(user.email)
+
+        async def fail(user: Any) -> None:
+            raise RuntimeError("no room")
+
+        with pytest.raises(RuntimeError):
+            await w.auth.sign_up(ADA, PASSWORD, on_new=fail)
+        assert (await w.auth.list_users())[0] == []
+        await w.auth.sign_up(ADA, PASSWORD, on_new=keep)
+        await w.auth.sign_up(ADA, NEW, on_new=keep)
+        assert seen == [ADA]
+
+
 async def test_the_fields_of_user_and_session_are_those_of_gotrue(place: str) -> None:
     async with world(place) as w:
         session = msgspec.to_builtins(await w.user())

@@ -7,7 +7,7 @@ the database (a wrong try, a family that ended) is raised when the note is commi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -63,10 +63,15 @@ class AuthService(AdminCalls, OAuthCalls):
         code_challenge: str | None = None,
         code_challenge_method: str | None = None,
         context: CallContext | None = None,
+        on_new: Callable[[User], Awaitable[None]] | None = None,
     ) -> AuthResponse:
         """Make a user with a password; the session is there at once where addresses need no confirming.
 
         For an address that is registered already the answer is a made-up user, and nothing is sent.
+
+        Args:
+            on_new: Called with a user who was not there before, in the transaction that makes the user: what it
+                writes or enqueues happens if the user is made, and only then. Never for an address that is known.
 
         Raises:
             AuthError: ``signup_disabled``, ``validation_failed``, ``weak_password``, a rate limit, or
@@ -82,15 +87,16 @@ class AuthService(AdminCalls, OAuthCalls):
             await self.limits.mail(address)
         hashed = await self.passwords.hash(password)
         try:
-            return await self._signed_up(address, hashed, metadata, redirect_to, challenge, context)
+            return await self._signed_up(address, hashed, metadata, redirect_to, challenge, context, on_new)
         except DbError as exc:
             if exc.code != "23505":  # somebody signed up with it at the same moment
                 raise
-        return await self._signed_up(address, hashed, metadata, redirect_to, challenge, context)
+        return await self._signed_up(address, hashed, metadata, redirect_to, challenge, context, on_new)
 
     async def _signed_up(
         self, email: str, hashed: str, metadata: dict[str, Any], redirect_to: str | None,
         challenge: tuple[str, str] | None, context: CallContext | None,
+        on_new: Callable[[User], Awaitable[None]] | None,
     ) -> AuthResponse:  # fmt: skip
         confirmed_now = self.settings.auto_confirm
         async with self.store.transaction() as tx:
@@ -104,6 +110,8 @@ class AuthService(AdminCalls, OAuthCalls):
                 row = self.user_row(email=email, encrypted_password=hashed, raw_user_meta_data=metadata)
                 await tx.insert("users", row)
                 await self.set_email_identity(tx, row["id"], email, verified=False)
+                if on_new is not None:
+                    await on_new(await tx.whole(await tx.user(row["id"]) or row))
             else:
                 # The last to sign up is the one whose code works, so it is his password that counts.
                 await tx.update("users", row["id"], {"encrypted_password": hashed, "raw_user_meta_data": metadata})
