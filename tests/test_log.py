@@ -24,7 +24,7 @@ def _leave_the_root_logger_as_it_was():
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    log._hidden = log._Hidden(())
+    log._hidden = log.Hidden(())
 
 
 def lines(stream: io.StringIO) -> list[dict[str, object]]:

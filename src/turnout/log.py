@@ -61,7 +61,7 @@ Secrets: TypeAlias = Collection[str]
 """The texts to hide; looked at on each line, so a set that grows later is fine."""
 
 
-class _Hidden:
+class Hidden:
     """One expression for all secrets, in each spelling a log may show, made anew when their number changes."""
 
     def __init__(self, secrets: Secrets) -> None:
@@ -87,17 +87,21 @@ class _Hidden:
         return re.compile("|".join(map(re.escape, ordered))) if ordered else None
 
 
-_hidden = _Hidden(())
+_hidden = Hidden(())
 
 
 def redact(text: str) -> str:
     """*text* with everything that looks like a secret replaced by ``[redacted]``."""
     text = _hidden.sub(text)
     text = _HEADER.sub(rf"\1{HIDDEN}", text)
+    return _NAMED.sub(_hide_value, redact_tokens(text))
+
+
+def redact_tokens(text: str) -> str:
+    """*text* without what has the shape of a token or of a URL's password; ``password = x`` stays, as code needs it."""
     text = _SHAPE.sub(HIDDEN, text)
     text = _SCHEME.sub(rf"\1\2{HIDDEN}", text)
-    text = _USERINFO.sub(lambda found: f"{found[1]}{found[2] or ''}:{HIDDEN}{found[3]}", text)
-    return _NAMED.sub(_hide_value, text)
+    return _USERINFO.sub(lambda found: f"{found[1]}{found[2] or ''}:{HIDDEN}{found[3]}", text)
 
 
 def _hide_value(found: re.Match[str]) -> str:
@@ -250,7 +254,7 @@ def configure(
     """
     global _hidden
     stream = sys.stderr if stream is None else stream
-    _hidden = _Hidden(secrets)
+    _hidden = Hidden(secrets)
     sink = _Sink(stream)
     sink.setFormatter(_JSONLines(about) if mode == "production" else _Readable(about, use_colours(stream)))
     root = logging.getLogger()
