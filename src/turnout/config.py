@@ -15,7 +15,7 @@ from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from msgspec import Struct, field
-from msgspec.structs import fields
+from msgspec.structs import asdict, fields
 
 from .env import Mode
 from .errors import ConfigError
@@ -107,6 +107,24 @@ class AuthConfig(Struct, frozen=True):
     github_user_url: str = "https://api.github.com/user"
 
 
+class DeployConfig(Struct, frozen=True):
+    """``[tool.turnout.deploy]``: what ``turnout build`` cannot find out by itself.
+
+    Attributes:
+        allow: What a target may carry although it refuses it, such as ``state`` or ``files``.
+        environment: Names of variables that the place it runs in sets: they stand for what the build misses.
+        lambda_runtime: ``managed`` for AWS's own runtime client, ``loop`` for Turnout's, which streams.
+        lambda_events: What calls the function: ``url``, ``http-api``, ``rest-api`` or ``alb``.
+    """
+
+    allow: list[str] = field(default_factory=list)
+    environment: list[str] = field(default_factory=list)
+    lambda_runtime: str = "managed"
+    lambda_events: str = "url"
+    lambda_memory_mb: int = 1024
+    lambda_log_days: int = 30
+
+
 class Config(Struct, frozen=True):
     """``[tool.turnout]`` of one project.
 
@@ -144,10 +162,17 @@ class Config(Struct, frozen=True):
     limits: Limits = field(default_factory=Limits)
     mail: MailConfig = field(default_factory=MailConfig)
     auth: AuthConfig = field(default_factory=AuthConfig)
+    deploy: DeployConfig = field(default_factory=DeployConfig)
 
 
 # The tables below [tool.turnout]: each is a field of Config of that name.
-_SECTIONS: dict[str, type[Any]] = {"server": ServerConfig, "limits": Limits, "mail": MailConfig, "auth": AuthConfig}
+_SECTIONS: dict[str, type[Any]] = {
+    "server": ServerConfig,
+    "limits": Limits,
+    "mail": MailConfig,
+    "auth": AuthConfig,
+    "deploy": DeployConfig,
+}
 _NOT_IN_THE_FILE = frozenset(("root", "mode", "database_url", *_SECTIONS))
 _TOP = "tool.turnout"
 _MAY_BE_ZERO = frozenset(("port", "drain_delay_s", "drain_s", "body_grace_s", "keep_alive_s", "refresh_reuse_s"))
@@ -188,6 +213,20 @@ def load_config(root: Path, mode: Mode, values: Mapping[str, str]) -> Config:
         **{name: kind(**sections[name]) for name, kind in _SECTIONS.items()},
         **given,
     )
+
+
+def built_config(settings: Mapping[str, Any], root: Path, mode: Mode, values: Mapping[str, str]) -> Config:
+    """The settings that a build has checked, with the database that the environment names here."""
+    sections = {name: kind(**settings[name]) for name, kind in _SECTIONS.items()}
+    rest = {name: value for name, value in settings.items() if name not in _SECTIONS}
+    database = _absolute(values.get("DATABASE_URL") or f"{settings['data_dir']}/app.db", root)
+    return Config(root=root, mode=mode, database_url=database, **rest, **sections)
+
+
+def to_settings(config: Config) -> dict[str, Any]:
+    """What :func:`built_config` reads: *config* without what is another in each place it runs in."""
+    kept = {name: value for name, value in asdict(config).items() if name not in ("root", "mode", "database_url")}
+    return {name: asdict(value) if name in _SECTIONS else value for name, value in kept.items()}
 
 
 def _absolute(database: str, root: Path) -> str:
@@ -360,6 +399,10 @@ def _wrong_text(key: str, value: str) -> str | None:
         return "a text that is not empty"
     if key == "origin" and not _is_origin(value):
         return 'a scheme and a host such as "https://example.com"'
+    if key == "lambda_runtime" and value not in ("managed", "loop"):
+        return '"managed" or "loop"'
+    if key == "lambda_events" and value not in ("url", "http-api", "rest-api", "alb"):
+        return '"url", "http-api", "rest-api" or "alb"'
     if key == "transport" and value not in ("smtp", "resend", "ses", "outbox"):
         return '"smtp", "resend", "ses" or "outbox"'
     if key.endswith("_dir") and (value.startswith(("/", "\\", "~")) or ".." in re.split(r"[\\/]", value)):

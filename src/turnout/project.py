@@ -16,16 +16,18 @@ from msgspec import Struct
 from . import auth
 from .admission import Admission
 from .app import App, ErrorHandler, Route, answering, sized
-from .config import FILE, Config, load_config
+from .config import FILE, Config, built_config, load_config
 from .env import Mode, env
 from .errors import ConfigError, DbError
 from .http.address import Trust
 from .http.cors import Cors
 from .http.fetch import PROBES
 from .http.guard import AllowedHosts
+from .http.request import Request
+from .http.response import Response
 from .middleware import Endpoint, Middleware, compose
 from .routing.bind import bind
-from .routing.manifest import Manifest, RouteFile
+from .routing.manifest import Built, Manifest, RouteFile
 from .routing.module import (
     RouteConfig,
     import_named,
@@ -64,7 +66,8 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
     Args:
         root: The folder that holds ``app/``.
         mode: ``TURNOUT_MODE``, else production, if None.
-        manifest: What a build found before; the folders are scanned if None.
+        manifest: What a build found before; the folders are scanned if None. Then a route is imported at its
+            first request, and of Turnout only what the build has seen in use.
 
     Raises:
         ConfigError: something is wrong with it; file, line and cure are in the message.
@@ -73,7 +76,8 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
     if mode is None:
         mode = cast(Mode, os.environ.get("TURNOUT_MODE", "production"))
     env.load(root, mode)
-    config = load_config(root, mode, env)
+    built = manifest.built if manifest is not None else None
+    config = load_config(root, mode, env) if built is None else built_config(built.settings, root, mode, env)
     importable(root)
     threads = Threads(config.sync_threads, config.server.max_duration_s)
     app_dir = root / config.app_dir
@@ -82,10 +86,13 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
             f"There is no folder {config.app_dir}/ in {root}",
             cure="run this in a project's folder, or make a project with: turnout new my-app",
         )
-    use_database(config, durable=mode == "production")
-    _plug_mail(config)
+    if _uses(built, "db"):
+        use_database(config, durable=mode == "production")
+    if _uses(built, "mail", "templates"):
+        _plug_mail(config)
     auth.configure(config, env)
-    use_store(config)
+    if _uses(built, "store"):
+        use_store(config)
     _load_tasks(root)
     manifest = manifest or scan(app_dir, root / config.public_dir)
     for file in manifest.routes:
@@ -99,10 +106,13 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
         shared = Cors.of(config.cors) if config.cors else None
     app = App(
         [
-            *(_load_route(file, root, threads, shared) for file in manifest.routes),
-            *_plug_public(config),
-            *_plug_wire(config, manifest),
-            *_plug_pages(config, manifest),
+            *(
+                (_load_route if built is None or built.eager else _later)(file, root, threads, shared)
+                for file in manifest.routes
+            ),
+            *(_plug_public(config) if _uses(built, "static") else ()),
+            *(_plug_wire(config, manifest) if _uses(built, "auth") else ()),
+            *(_plug_pages(config, manifest) if _uses(built, "auth") else ()),
             *_plug_metrics(config),
         ],
         allowed_hosts=AllowedHosts(config.allowed_hosts),
@@ -115,23 +125,66 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
         trailing_slash=config.trailing_slash,
         debug=mode == "development",
     )
-    _plug_db(app, config)
-    _plug_store(app)
-    _plug_tasks(app, config)
+    if _uses(built, "db"):
+        _plug_db(app, config)
+    if _uses(built, "store"):
+        _plug_store(app)
+    if built is None or built.target in _LASTING:
+        _plug_tasks(app, config)
+    if built is not None and "cache" in built.uses:
+        from . import cache as _  # noqa: F401  (no route has been imported yet that would have)
     _plug_cache(app)
     _plug_instrumentation(app, app_dir, root)
     _plug_watchers(app, config)
-    _plug_webhooks(mode)
+    if _uses(built, "webhooks"):
+        _plug_webhooks(mode)
     if config.supabase:
         from .auth.wire import begin
 
         app.on_startup.append(begin)
-    if mode == "production":
-        app.on_startup.append(auth.begin)
-    app.on_shutdown.append(auth.close)
+    if _uses(built, "auth"):
+        if mode == "production":
+            app.on_startup.append(auth.begin)
+        app.on_shutdown.append(auth.close)
     # Last, so that a load that fails leaves the policies of the project that goes on serving.
-    load_policies(root)
+    if _uses(built, "db"):
+        load_policies(root)
     return Project(root, config, manifest, app)
+
+
+_LASTING = ("server", "container")  # targets whose processes go on between two requests
+
+
+def _uses(built: Built | None, *parts: str) -> bool:
+    """Whether a part has to be set up: each, unless a build knows that the project does without it."""
+    return built is None or not set(parts).isdisjoint(built.uses)
+
+
+def _later(file: RouteFile, root: Path, threads: Threads, shared: Cors | None) -> Route:
+    """A route that a build has read: its file is imported when the first request for it comes."""
+    constants = file.constants
+
+    def first(method: str) -> Endpoint:
+        async def load(request: Request) -> Response:
+            # Whole endpoints take the places of these, so that only the first request pays.
+            found = _load_route(file, root, threads, shared)
+            route.methods, route.allow = found.methods, found.allow
+            if method not in found.methods:
+                raise ConfigError(f"{method} is gone since the build", file=file.file, cure="run turnout build again")
+            return await found.methods[method](request)
+
+        return load
+
+    route = Route(
+        file.pattern,
+        file.file,
+        {method: first(method) for method in file.methods},
+        body_limit=constants.get("body_limit"),
+        max_duration=constants.get("max_duration"),
+        cancel_on_disconnect=constants.get("cancel_on_disconnect") is not False,
+        cors=Cors.of(constants["cors"]) if "cors" in constants else shared,
+    )
+    return route
 
 
 def _load_route(file: RouteFile, root: Path, threads: Threads, shared: Cors | None) -> Route:

@@ -42,12 +42,14 @@ class Built(Struct, frozen=True):
 
     Args:
         settings: Its checked settings, without what comes from the environment.
-        uses: The parts of Turnout that some file of it imports, by module: ``db``, ``mail``.
+        uses: The parts of Turnout that some file of it needs, by module: ``db``, ``mail``.
+        target: What it was built for, such as ``aws-lambda``.
         eager: Whether every route is imported at the start, and not at its first request.
     """
 
     settings: dict[str, Any]
     uses: tuple[str, ...]
+    target: str = "server"
     eager: bool = False
 
 
@@ -95,7 +97,9 @@ class Manifest(Struct, frozen=True):
             return cls(
                 root,
                 tuple(_parse_route(entry, root) for entry in data["routes"]),
-                None if built is None else Built(built["settings"], tuple(built["uses"]), built["eager"]),
+                None
+                if built is None
+                else Built(built["settings"], tuple(built["uses"]), built["target"], built["eager"]),
             )
         except (KeyError, TypeError, AttributeError) as exc:
             raise ConfigError("The data is not a route manifest", cure="run turnout build again") from exc
