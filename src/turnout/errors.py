@@ -8,6 +8,7 @@
     └── HTTPError              ends the request with a status; App.fetch makes the response
         ├── BadRequest 400, Unauthorized 401, Forbidden 403, NotFound 404, MethodNotAllowed 405
         ├── Conflict 409, PayloadTooLarge 413, UnsupportedMediaType 415, ValidationFailed 422
+        ├── ActionError 422        what an action tells the person who called it
         └── TooManyRequests 429, ServiceUnavailable 503
     RangeError (ValueError)    a response status outside 200..599, named as Fetch names it
 
@@ -204,6 +205,30 @@ class ValidationFailed(HTTPError):
 
     status = 422
     code = "validation_failed"
+
+
+class ActionError(HTTPError):
+    """422: what an action tells the person who called it, beside a field of the form or above it.
+
+    Args:
+        message: A sentence for people.
+        field: The name of the field that it is about; of the form as a whole if None.
+        code: A word for programs, such as ``slug_taken``.
+        status: 400 to 499.
+
+    Raises:
+        ValueError: *status* is not from 400 to 499.
+    """
+
+    code = "action_failed"
+
+    def __init__(self, message: str, field: str | None = None, *, code: str | None = None, status: int = 422) -> None:
+        if not 400 <= status <= 499:
+            raise ValueError(f"ActionError needs a status from 400 to 499, not {status!r}")
+        pointer = "" if field is None else "/" + field.replace("~", "~0").replace("/", "~1")
+        errors = None if field is None else [{"pointer": pointer, "message": message, "type": "action"}]
+        super().__init__(status, message, code=code, errors=errors)
+        self.field = field
 
 
 class TooManyRequests(HTTPError):

@@ -87,6 +87,23 @@ def test_error_files_are_listed_nearest_first(tmp_path):
     assert scan(app).routes[0].errors == (app / "(in)/a/error.py", app / "(in)/error.py", app / "error.py")
 
 
+def test_files_of_actions_are_listed_with_what_their_folders_add(tmp_path):
+    app = write(
+        tmp_path,
+        "app/middleware.py",
+        "app/actions.py",
+        "app/(in)/error.py",
+        "app/(in)/a/actions.py",
+        "app/_private/actions.py",
+    )
+
+    below, root = scan(app).actions
+
+    assert (root.file, root.middleware, root.errors) == (app / "actions.py", (app / "middleware.py",), ())
+    assert (below.file, below.errors) == (app / "(in)/a/actions.py", (app / "(in)/error.py",))
+    assert below.middleware == root.middleware
+
+
 def test_a_missing_app_folder_is_named(tmp_path):
     with pytest.raises(ConfigError, match="app") as caught:
         scan(tmp_path / "app")
@@ -264,7 +281,12 @@ def test_a_project_below_a_link_is_read_as_it_is_named(tmp_path):
 
 def test_a_manifest_survives_being_written_and_read_elsewhere(tmp_path):
     app = write(
-        tmp_path, "app/middleware.py", "app/error.py", "app/%5Ba%5D/[id]/[[...rest]]/route.py", "app/(g)/route.py"
+        tmp_path,
+        "app/middleware.py",
+        "app/error.py",
+        "app/%5Ba%5D/[id]/[[...rest]]/route.py",
+        "app/(g)/route.py",
+        "app/(g)/actions.py",
     )
     manifest = scan(app)
 
@@ -276,7 +298,10 @@ def test_a_manifest_survives_being_written_and_read_elsewhere(tmp_path):
     assert moved.routes[0].file == Path("/srv/app/(g)/route.py")
 
 
-@pytest.mark.parametrize("data", [{}, {"version": 0, "routes": []}, {"version": 1}, {"version": 1, "routes": [1]}, []])
+@pytest.mark.parametrize(
+    "data",
+    [{}, {"version": 0, "routes": []}, {"version": 2}, {"version": 2, "routes": [1]}, {"version": 2, "routes": []}, []],
+)
 def test_data_that_is_no_manifest_is_refused(data):
     with pytest.raises(ConfigError) as caught:
         Manifest.from_json(data, Path("/srv"))

@@ -14,7 +14,7 @@ from msgspec import Struct, to_builtins
 from ..errors import ConfigError
 from .pattern import Pattern
 
-VERSION = 1
+VERSION = 2
 
 
 class RouteFile(Struct, frozen=True):
@@ -37,6 +37,14 @@ class RouteFile(Struct, frozen=True):
     waits: bool = True
 
 
+class ActionFile(Struct, frozen=True):
+    """One ``actions.py`` with what its folders add to it, as for a RouteFile."""
+
+    file: Path
+    middleware: tuple[Path, ...] = ()
+    errors: tuple[Path, ...] = ()
+
+
 class Built(Struct, frozen=True):
     """What a build knows of a project beyond its routes.
 
@@ -54,11 +62,12 @@ class Built(Struct, frozen=True):
 
 
 class Manifest(Struct, frozen=True):
-    """Every route of the project whose root folder is *root*, sorted by pattern."""
+    """Every route of the project whose root folder is *root*, sorted by pattern, and every file of actions."""
 
     root: Path
     routes: tuple[RouteFile, ...]
     built: Built | None = None
+    actions: tuple[ActionFile, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as data that ``json`` can write."""
@@ -78,7 +87,20 @@ class Manifest(Struct, frozen=True):
             }
             for route in self.routes
         ]
-        return {"version": VERSION, "routes": routes, **({"built": to_builtins(self.built)} if self.built else {})}
+        actions = [
+            {
+                "file": each.file.relative_to(self.root).as_posix(),
+                "middleware": relative(each.middleware),
+                "errors": relative(each.errors),
+            }
+            for each in self.actions
+        ]
+        return {
+            "version": VERSION,
+            "routes": routes,
+            "actions": actions,
+            **({"built": to_builtins(self.built)} if self.built else {}),
+        }
 
     @classmethod
     def from_json(cls, data: dict[str, Any], root: Path) -> Manifest:
@@ -100,6 +122,7 @@ class Manifest(Struct, frozen=True):
                 None
                 if built is None
                 else Built(built["settings"], tuple(built["uses"]), built["target"], built["eager"]),
+                tuple(_parse_action(entry, root) for entry in data["actions"]),
             )
         except (KeyError, TypeError, AttributeError) as exc:
             raise ConfigError("The data is not a route manifest", cure="run turnout build again") from exc
@@ -114,4 +137,12 @@ def _parse_route(entry: dict[str, Any], root: Path) -> RouteFile:
         tuple(entry.get("methods", ())),
         entry.get("constants", {}),
         entry.get("waits", True),
+    )
+
+
+def _parse_action(entry: dict[str, Any], root: Path) -> ActionFile:
+    return ActionFile(
+        root / entry["file"],
+        tuple(root / file for file in entry["middleware"]),
+        tuple(root / file for file in entry["errors"]),
     )

@@ -1,4 +1,4 @@
-"""The ``app/`` folder to a Manifest: which file answers which URL.
+"""The ``app/`` folder to a Manifest: which file answers which URL, and where the actions are.
 
 Only the file system is read; no module of the user is imported. Everything that would make
 a URL ambiguous stops the start here, with the names of both files, since a router that
@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import ConfigError
-from .manifest import Manifest, RouteFile
+from .manifest import ActionFile, Manifest, RouteFile
 from .pattern import Pattern, Segment, parse_segment
 
-ROUTE, MIDDLEWARE, ERROR = "route.py", "middleware.py", "error.py"
-_OURS = (ROUTE, MIDDLEWARE, ERROR)
+ROUTE, MIDDLEWARE, ERROR, ACTIONS = "route.py", "middleware.py", "error.py", "actions.py"
+_OURS = (ROUTE, MIDDLEWARE, ERROR, ACTIONS)
 
 
 def scan(app_dir: Path, public: Path | None = None) -> Manifest:
@@ -44,7 +44,7 @@ def scan(app_dir: Path, public: Path | None = None) -> Manifest:
     _check_places(routes, root)
     if public is not None:
         _check_public(routes, root, public)
-    return Manifest(root, tuple(routes))
+    return Manifest(root, tuple(routes), actions=tuple(walk.actions))
 
 
 class _Walk:
@@ -53,6 +53,7 @@ class _Walk:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.real_root = Path(os.path.realpath(root))
+        self.actions: list[ActionFile] = []  # met on the way
 
     def routes(
         self,
@@ -71,6 +72,8 @@ class _Walk:
             middleware = (*middleware, folder / MIDDLEWARE)
         if ERROR in files:
             errors = (folder / ERROR, *errors)
+        if ACTIONS in files:
+            self.actions.append(ActionFile(folder / ACTIONS, middleware, errors))
         if ROUTE in files:
             yield RouteFile(Pattern(segments), folder / ROUTE, middleware, errors)
         for name, is_link in folders:
