@@ -32,7 +32,7 @@ CODES = {
     "TRN178": "A name of the environment, or of a package, is malformed",
 }
 _CURES = {
-    "TRN172": "write app/**/{route,middleware,actions,error}.py, {lib,tests}/**.py, templates/** or new migrations/*.sql",
+    "TRN172": "use app/**/{route,middleware,actions,error}.py, {lib,tests}/**.py, templates/** or new migrations/*.sql",
     "TRN174": "leave it, and add another migration",
 }
 

@@ -25,9 +25,10 @@ _STARTS = (".env", "credentials", "secrets", "secret.", ".netrc", ".npmrc", ".py
 _FOLDERS = frozenset(("data", "secrets", "node_modules"))  # at the top; app/api/data/ is a route
 _SECRET_NAME = re.compile(r"passw|pwd|secret|token|api.?key|access.?key|private.?key|credential|_url$|_dsn$", re.I)
 # Values that say nothing about anyone, and that stand all over a program.
-_WORDS = frozenset(
-    "true false none null auto text json http https info debug test local development production localhost 127.0.0.1 "
-    "0.0.0.0 memory: turnout user public".split()
+_WORD = re.compile(
+    r"true|false|none|null|auto|text|json|https?|info|debug|test|local|development|production|localhost"
+    r"|127\.0\.0\.1|0\.0\.0\.0|memory:|turnout|user|public",
+    re.IGNORECASE,
 )
 _SHORTEST = 4
 
@@ -75,7 +76,7 @@ def _is_secret(name: str) -> bool:
 
 def _tells(value: str) -> bool:
     short = len(value) < _SHORTEST or (value.isdecimal() and len(value) < 6)
-    return not short and value.casefold() not in _WORDS
+    return not short and _WORD.fullmatch(value) is None
 
 
 _LINE = re.compile(r"^\s*(?:export\s+)?[A-Za-z_]\w*\s*=\s*(.*)$", re.MULTILINE)
