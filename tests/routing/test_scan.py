@@ -97,7 +97,7 @@ def test_files_of_actions_are_listed_with_what_their_folders_add(tmp_path):
         "app/_private/actions.py",
     )
 
-    below, root = scan(app).actions
+    root, below = scan(app).actions
 
     assert (root.file, root.middleware, root.errors) == (app / "actions.py", (app / "middleware.py",), ())
     assert (below.file, below.errors) == (app / "(in)/a/actions.py", (app / "(in)/error.py",))
