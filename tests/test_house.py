@@ -65,12 +65,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "app": {"errors", "log", "http", "context", "routing", "middleware", "admission", "threads"},
     "project": VALUES | GROUND | FEATURES | {"app"},
     "contract": VALUES | GROUND | {"app", "auth", "project"},
+    "client": {"errors", "contract"},
     "server": {"errors", "log", "http", "config"},
     "adapters": {"errors", "log", "http", "config"},
     "testing": VALUES | GROUND | FEATURES | {"app", "project"},
+    "built": {"errors", "http", "log", "routing", "project", "adapters", "tasks"},
+    "deploy": VALUES | {"routing", "__init__"},
     "dev": VALUES | GROUND | FEATURES | DOORS | {"app", "project", "contract"},
     "ai": VALUES | GROUND | FEATURES | DOORS | {"app", "project", "testing", "contract", "cli", "__init__"},
-    "cli": VALUES | GROUND | FEATURES | DOORS | {"app", "project", "testing", "dev", "ai", "contract", "__init__"},
+    "cli": VALUES
+    | GROUND
+    | FEATURES
+    | DOORS
+    | {"app", "project", "testing", "dev", "ai", "contract", "client", "__init__", "built", "deploy"},
 }
 OUTSIDE_THE_TABLE = {"__init__", "__main__", "py.typed", "__pycache__"}
 THIRD_PARTY_AT_THE_TOP = {"msgspec", "uvloop", "httptools"}
