@@ -18,7 +18,8 @@ Key = tuple[str, str, tuple[tuple[str, str], ...], tuple[str, ...]]
 
 LARGEST_BYTES = 4_000_000
 CREDENTIALS = frozenset({b"authorization", b"apikey", b"x-api-key"})  # fields that say who sends a request
-_is_session = re.compile(rb"(?:^|;)\s*(?:__Host-|__Secure-)?sb-[^=;]*-auth-token").search
+# A session of auth, or a message of flash() that the page is about to show.
+_is_session = re.compile(rb"(?:^|;)\s*(?:__Host-|__Secure-)?(?:sb-[^=;]*-auth-token|turnout-flash=)").search
 _private = re.compile(r"\b(?:private|no-store|no-cache)\b", re.IGNORECASE).search
 
 
@@ -48,7 +49,9 @@ class CacheRule(Struct, frozen=True):
 
 
 def is_personal(request: Request) -> bool:
-    """Whether *request* says who sends it."""
+    """Whether *request* says who sends it, or is for a page that shows somebody what they typed."""
+    if request.failed_action is not None:
+        return True
     if request._raw is None:
         named = request.headers
         shown = any(named.has(name.decode()) for name in CREDENTIALS)

@@ -64,6 +64,8 @@ def to_problem(exc: BaseException, request: Request, *, debug: bool = False) -> 
     elif debug:
         problem["detail"] = f"{type(exc).__name__}: {exc}"
     problem["instance"] = request.id
+    if request.problem_members is not None:
+        problem |= request.problem_members(problem)
     response = Response._made(jsontext.dumps(problem), PROBLEM, status, None)
     for name, value in headers:
         response.headers.append(name, value)

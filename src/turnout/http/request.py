@@ -107,6 +107,9 @@ class Request:
     personal: bool = False  # the answer is for this user alone: no cache may keep it
     answered: bool = False  # the head of a stream may be on its way, or after() work runs: no cookie can be set
     auth_session: Any = None  # what auth has found out about its user
+    flashes: list[Any] | None = None  # what flash() noted and nobody has been shown yet
+    failed_action: Any = None  # whose page this is, shown again because of what was wrong with its form
+    problem_members: Callable[[dict[str, Any]], dict[str, Any]] | None = None  # what its route adds to a problem
     _raw: list[tuple[bytes, bytes]] | None = None
     _headers: Headers | None = None
     _host: str | None = None

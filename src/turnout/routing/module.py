@@ -307,6 +307,15 @@ def read_exports(module: ModuleType, file: Path) -> Exports:
     return Exports(handlers, _read_config(names, source))
 
 
+def read_constants(module: ModuleType, file: Path) -> RouteConfig:
+    """Check the constants of a *module* without handlers, such as one of actions.
+
+    Raises:
+        ConfigError: a constant of the wrong type, or a name that looks like a constant and is none.
+    """
+    return _read_config(vars(module), _Source(file))
+
+
 def _check_handler(method: str, value: Any, source: _Source) -> Handler:
     if isinstance(value, type) or not callable(value):
         kind = f"the class {value.__name__}" if isinstance(value, type) else f"a value of type {type(value).__name__}"
@@ -371,15 +380,28 @@ def _read_config(names: dict[str, Any], source: _Source) -> RouteConfig:
         # ``auth = check_user`` is a mistake that would leave the route open.
         if value is None or (is_helper and source.find(name).how == "import"):
             continue
-        is_right, wanted = _CONSTANTS[name]
-        if not is_right(value):
-            raise source.error(
-                name,
-                f"the route constant {name} must be {wanted}, not {value!r:.80}",
-                f"write {name} = ..., or give the variable another name if it is no route constant",
-            )
-        found[name] = _read_size(value) if name == "body_limit" else value
+        found[name] = read_constant(name, value, source.file, source.find(name).line if _wrong(name, value) else 1)
     return RouteConfig(**found)
+
+
+def _wrong(name: str, value: Any) -> bool:
+    return not _CONSTANTS[name][0](value)
+
+
+def read_constant(name: str, value: Any, file: Path, line: int) -> Any:
+    """*value* as the route constant *name* at *line* of *file*; a size becomes bytes.
+
+    Raises:
+        ConfigError: it is of a wrong type.
+    """
+    if _wrong(name, value):
+        raise ConfigError(
+            f"the route constant {name} must be {_CONSTANTS[name][1]}, not {value!r:.80}",
+            file=file,
+            line=line,
+            cure=f"write {name} = ..., or give the variable another name if it is no route constant",
+        )
+    return _read_size(value) if name == "body_limit" else value
 
 
 def _check_look_alike(name: str, source: _Source) -> None:
