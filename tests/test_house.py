@@ -70,7 +70,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "adapters": {"errors", "log", "http", "config"},
     "testing": VALUES | GROUND | FEATURES | {"app", "project"},
     "built": {"errors", "http", "log", "routing", "project", "adapters", "tasks"},
-    "deploy": VALUES | {"routing", "__init__"},
+    "deploy": VALUES | {"routing", "__version__", "_LAZY"},  # the last two: names of the package itself
     "dev": VALUES | GROUND | FEATURES | DOORS | {"app", "project", "contract"},
     "ai": VALUES | GROUND | FEATURES | DOORS | {"app", "project", "testing", "contract", "cli", "__init__"},
     "cli": VALUES

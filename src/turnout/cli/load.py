@@ -40,11 +40,12 @@ def read_settings(root: Path, mode: Mode) -> Config:
 
 
 def load(root: Path, mode: Mode) -> Project:
-    """Load the project in *root*, or raise a ConfigError whatever goes wrong."""
+    """Load the project in *root*, built or not, or raise a ConfigError whatever goes wrong."""
+    from ..built import load_manifest
     from ..project import load_project
 
     try:
-        return load_project(root, mode=mode)
+        return load_project(root, mode=mode, manifest=load_manifest(root) if mode == "production" else None)
     except Exception as exc:
         raise from_exception(exc, root) from exc
 

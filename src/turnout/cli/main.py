@@ -18,6 +18,8 @@ COMMANDS = {
     "start": "serve in production",
     "routes": "list the routes",
     "check": "look for problems without starting",
+    "build": "make the files that a server, AWS Lambda and others run",
+    "preview": "run what was built, on this machine",
     "call": "make one request without a server",
     "db": "migrate the database: new, migrate, status, reset",
     "tasks": "background tasks: list, show, cancel, retry",

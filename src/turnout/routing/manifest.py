@@ -15,6 +15,7 @@ from ..errors import ConfigError
 from .pattern import Pattern
 
 VERSION = 2
+MANIFEST = "manifest.json"  # what it is called in the output of a build
 
 
 class RouteFile(Struct, frozen=True):

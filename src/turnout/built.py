@@ -1,0 +1,53 @@
+"""A built project at run time: its manifest to an App, and that to the door of the place it runs in.
+
+``turnout build`` writes the small files that call these; a door itself knows no project.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import ConfigError
+from .http.jsontext import loads
+from .project import Project, load_project
+from .routing.manifest import MANIFEST, Manifest
+
+if TYPE_CHECKING:
+    from .adapters.asgi import ASGI
+
+
+def load_manifest(root: Path) -> Manifest | None:
+    """The manifest of the built project in *root*; None if that is no output of ``turnout build``.
+
+    Raises:
+        ConfigError: it is of another version.
+    """
+    try:
+        text = (root / MANIFEST).read_bytes()
+    except FileNotFoundError:
+        return None
+    data = loads(text)
+    # public/ aside, other tools have files of that name; only ours says what was built.
+    return Manifest.from_json(data, root) if isinstance(data, dict) and "built" in data else None
+
+
+def load_built(root: Path | str) -> Project:
+    """Load the built project in *root*, for production.
+
+    Raises:
+        ConfigError: there is none, or it does not load.
+    """
+    root = Path(root).absolute()
+    manifest = load_manifest(root)
+    if manifest is None:
+        raise ConfigError(f"There is no built project in {root}", cure="run turnout build, and this in its output")
+    return load_project(root, mode="production", manifest=manifest)
+
+
+def asgi(root: Path | str) -> ASGI:
+    """The built project in *root* for an ASGI host."""
+    from .adapters.asgi import ASGI
+
+    project = load_built(root)
+    return ASGI(project.app, max_duration_s=project.config.server.max_duration_s)
