@@ -1,0 +1,52 @@
+"""Which recipe a sentence means: patterns add to a score, and one must stand clearly above the next.
+
+A guess would write the wrong files, so what is not clear is left to the model, or to the user.
+"""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+from .base import Recipe
+from .crud import RECIPE as CRUD
+from .signup_email import RECIPE as SIGNUP_EMAIL
+from .stripe_webhook import RECIPE as STRIPE_WEBHOOK
+
+RECIPES: dict[str, Recipe] = {each.name: each for each in (CRUD, SIGNUP_EMAIL, STRIPE_WEBHOOK)}
+
+LEAST, MARGIN = 4.0, 1.5
+LONGEST = 2_000
+
+
+class Match(Struct, frozen=True):
+    """The recipe that a sentence means.
+
+    Attributes:
+        args: What the sentence says about the recipe's arguments.
+    """
+
+    recipe: Recipe
+    score: float
+    args: dict[str, str]
+
+
+def match(ask: str) -> Match | None:
+    """The recipe that *ask* means, if one stands clearly above the next."""
+    (best, score), (_, second) = scores(ask)[:2]
+    if score < LEAST or score - second < MARGIN:
+        return None
+    recipe = RECIPES[best]
+    return Match(recipe, score, recipe.read(ask))
+
+
+def scores(ask: str) -> list[tuple[str, float]]:
+    """Each recipe with its score for *ask*, the highest first."""
+    # What a sentence quotes by name, a path, counts as words too: /api/webhooks/stripe speaks of both.
+    text = ask[:LONGEST].lower().replace("’", "'")
+    found = [
+        (name, sum(weight for pattern, weight in recipe.signs if re.search(pattern, text)))
+        for name, recipe in RECIPES.items()
+    ]
+    return sorted(found, key=lambda each: (-each[1], each[0]))
