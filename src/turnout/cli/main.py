@@ -21,6 +21,7 @@ COMMANDS = {
     "build": "make the files that a server, AWS Lambda and others run",
     "preview": "run what was built, on this machine",
     "call": "make one request without a server",
+    "client": "write a typed client: TypeScript, or Python for httpx",
     "db": "migrate the database: new, migrate, status, reset",
     "tasks": "background tasks: list, show, cancel, retry",
     "auth": "make, rotate and show the keys that sign tokens",

@@ -134,7 +134,7 @@ class _Writer:
                 given.append(_argument(name, self.parameters(found, f"{stem} {name}"), required))
             elif name == "headers":
                 given.append("headers: Mapping[str, str] | None = None")
-        body = of.body_of(operation, of.preference)
+        body = of.body_of(operation)
         if body is not None and operation.body is not None:
             given.append(_argument("body", self.body(*body, stem), operation.body.required, "_UNSET"))
         lines = "".join(f"        {each},\n" for each in ["self", *given])
@@ -155,7 +155,7 @@ class _Writer:
     def body(self, media: str, schema: Any, stem: str) -> str:
         if of.is_json(media):
             return self.type(schema, f"{stem} body")
-        if media in (of.MULTIPART, of.FORM):
+        if media.startswith((of.MULTIPART, of.FORM)):
             if of.is_object(of.resolved(schema, self.schemas)):
                 return self.type(schema, f"{stem} body")
             return "Mapping[str, Any]"
@@ -172,7 +172,7 @@ class _Writer:
         return _union(found) if found else "Any"  # a redirect leads to an answer of who knows what
 
     def read(self, media: str, schema: Any, operation: Operation, stem: str) -> str:
-        reader = of.reader(of.base_type(media), schema, operation.streams)
+        reader = of.reader(of.base_type(media), schema, of.comes_in_pieces(operation))
         if reader in ("json", "lines", "json-events"):
             item = self.type(schema, stem)
             return {"json": item, "lines": f"Stream[{item}]", "json-events": f"Stream[ServerEvent[{item}]]"}[reader]
@@ -180,7 +180,7 @@ class _Writer:
         return (named | {"stream": "Stream[bytes]", "events": "Stream[ServerEvent[str]]"})[reader]
 
     def way(self, operation: Operation) -> str:
-        body = of.body_of(operation, of.preference)
+        body = of.body_of(operation)
         sends = f", sends={body[0]!r}" if body else ""
         return f"    {_quoted(f'{operation.method} {operation.path}')}: _Way({of.readers(operation)!r}{sends}),\n"
 

@@ -171,9 +171,11 @@ function encode(body: unknown, sends: string | undefined, headers: Headers): unk
   if (body === undefined || sends === undefined) return undefined;
   // The browser writes the content type of these, with the boundary of a form.
   if (body instanceof FormData || body instanceof URLSearchParams) return body;
-  if (sends === "multipart/form-data" || sends === "application/x-www-form-urlencoded") {
-    const form = sends === "multipart/form-data" ? new FormData() : new URLSearchParams();
-    for (const [name, value] of Object.entries(body as object)) {
+  if (sends.startsWith("multipart/form-data") || sends === "application/x-www-form-urlencoded") {
+    const fields = Object.entries(body as object);
+    const files = fields.some(([, value]) => value instanceof Blob || (Array.isArray(value) && value.some((each) => each instanceof Blob)));
+    const form = files || sends === "multipart/form-data" ? new FormData() : new URLSearchParams();
+    for (const [name, value] of fields) {
       for (const each of Array.isArray(value) ? value : [value]) {
         if (each === undefined || each === null) continue;
         if (each instanceof Blob && form instanceof FormData) form.append(name, each);

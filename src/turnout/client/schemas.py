@@ -7,7 +7,7 @@ the server, which checks it anyway.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
@@ -76,8 +76,21 @@ def about(operation: Operation) -> list[str]:
 
 
 def ordered(contract: Contract) -> list[Operation]:
-    """The operations by path and method: the same contract gives the same bytes."""
-    return sorted(contract.operations, key=lambda each: (each.path, _rank(each.method), each.method))
+    """The operations by path and method, so that the same contract gives the same bytes.
+
+    The HEAD and OPTIONS that every route answers by itself are left out.
+    """
+    own = [each for each in contract.operations if not is_automatic(each, contract)]
+    return sorted(own, key=lambda each: (each.path, _rank(each.method), each.method))
+
+
+def is_automatic(operation: Operation, contract: Contract) -> bool:
+    """Whether no function of the project's is called so: the operation stands where another one does."""
+    return operation.method in ("HEAD", "OPTIONS") and any(
+        (each.file, each.line) == (operation.file, operation.line) and each.method not in ("HEAD", "OPTIONS")
+        for each in contract.operations
+        if each.path == operation.path
+    )
 
 
 def _rank(method: str) -> int:
@@ -101,8 +114,8 @@ def used(contract: Contract) -> list[str]:
 
     That of a problem is not among them: a client has a type of its own for it.
     """
-    todo: list[Any] = [each.schema for operation in contract.operations for each in operation.parameters]
-    for operation in contract.operations:
+    todo: list[Any] = [each.schema for operation in ordered(contract) for each in operation.parameters]
+    for operation in ordered(contract):
         contents = [answer.media for answer in operation.answers] + ([operation.body.media] if operation.body else [])
         todo += [schema for media in contents for kind, schema in media.items() if base_type(kind) != PROBLEM]
     found: set[str] = set()
@@ -226,12 +239,17 @@ def placed(operation: Operation, place: str) -> list[Parameter]:
     return whole
 
 
-def body_of(operation: Operation, pick: Callable[[str], int]) -> tuple[str, Any] | None:
-    """The media type in which a client sends the body, and its schema: the first by *pick*."""
+def body_of(operation: Operation) -> tuple[str, Any] | None:
+    """The media type in which a client sends the body, and its schema.
+
+    Both of a form, where it takes both: which one it is depends on whether there are files in it.
+    """
     if operation.body is None or not operation.body.media:
         return None
-    media = min(operation.body.media, key=lambda each: (pick(base_type(each)), each))
-    return base_type(media), operation.body.media[media]
+    media = min(operation.body.media, key=lambda each: (preference(base_type(each)), each))
+    kinds = set(map(base_type, operation.body.media))
+    either = base_type(media) == MULTIPART and FORM in kinds
+    return f"{MULTIPART}, {FORM}" if either else base_type(media), operation.body.media[media]
 
 
 def preference(media: str) -> int:
@@ -268,10 +286,15 @@ def reader(media: str, schema: Any, streams: bool) -> str:
     return "stream" if streams else "bytes"
 
 
+def comes_in_pieces(operation: Operation) -> bool:
+    """Whether the answer is a stream to its reader, too; a file, of which parts may be asked for, is none."""
+    return operation.streams and all(answer.status != 206 for answer in operation.answers)
+
+
 def readers(operation: Operation) -> dict[str, str]:
     """How the answer of a call is read, by its media type; empty where there is never a body."""
     found = {
-        base_type(media): reader(base_type(media), answer.media[media], operation.streams)
+        base_type(media): reader(base_type(media), answer.media[media], comes_in_pieces(operation))
         for answer in operation.answers
         if is_success(answer.status)
         for media in answer.media
@@ -283,7 +306,7 @@ def readers(operation: Operation) -> dict[str, str]:
 
 def is_success(status: int) -> bool:
     """Whether a call that ends with *status* gives its answer, where others raise."""
-    return 200 <= status <= 299
+    return 200 <= status <= 299 or status == 0  # which stands for those that nobody knows before
 
 
 def failures(operation: Operation) -> dict[int, list[str]]:

@@ -25,8 +25,8 @@ require return satisfies set static string super switch symbol this throw true t
 using var void while with yield
 """
 _TAKEN = """
-AbortSignal Api ApiError AnyOptions Array ArrayBuffer AsyncGenerator AsyncIterable Blob CALLS CallOptions Calls Error
-Exclude File FormData Headers JSON NonNullable Object Problem Promise ReadableStream Reader Readonly Record RegExp
+AbortSignal AnyFailure Api ApiError AnyOptions Array ArrayBuffer AsyncGenerator AsyncIterable Blob CALLS CallOptions Calls
+Error Exclude File FormData Headers JSON NonNullable Object Problem Promise ReadableStream Reader Readonly Record RegExp
 RequestInit Response ServerEvent Settings String Symbol TextDecoder TypeError URL URLSearchParams Uint8Array Way
 api createApi decodeURIComponent encode encodeURIComponent events fetch fill globalThis isFailure lines mediaType plain
 read search segment send textLines texts whatever Function Number Boolean Iterable Iterator Partial Required Pick Omit
@@ -63,14 +63,20 @@ class _Writer:
         self.contract, self.schemas = contract, contract.schemas
         names = of.Names(RESERVED)
         self.names = {name: names.claim(name) for name in of.used(contract)}
+        self.common: list[str] = []  # the failures that all operations have
         self.endless = {name for name in self.schemas if of.endless(name, self.schemas)}
 
     def module(self) -> str:
+        shared = [set(self.failures(operation)) for operation in of.ordered(self.contract)]
+        self.common = sorted(set.intersection(*shared)) if len(shared) > 1 else []
         title = " ".join(of.plain_text(self.contract.title)) or "an app"
         operations = of.ordered(self.contract)
         parts = [HEAD.format(title=title), *(self.schema(name) for name in self.names)]
         calls = "\n".join(self.call(operation) for operation in operations)
         ways = "".join(self.way(operation) for operation in operations)
+        if self.common:
+            either = "".join(f"\n  | {each}" for each in self.common)
+            parts.append(f"/** How every call may fail. */\nexport type AnyFailure ={either};\n")
         parts.append(
             f"/** Every call: what it takes, what it gives, how it fails. */\nexport interface Calls {{\n{calls}}}\n"
         )
@@ -104,7 +110,7 @@ class _Writer:
             required = any(each.required for each in found)
             any_required |= required
             lines += _member(name, Type(self.parameters(found)), required, "      ")
-        body = of.body_of(operation, of.preference)
+        body = of.body_of(operation)
         if body is not None and operation.body is not None:
             any_required |= operation.body.required
             lines += [
@@ -123,9 +129,9 @@ class _Writer:
     def body(self, media: str, schema: Any) -> Type:
         if of.is_json(media):
             return self.type(schema, " " * 6)
-        if media in (of.MULTIPART, of.FORM):
+        if media.startswith((of.MULTIPART, of.FORM)):
             fields = self.fields(schema, media)
-            whole = "FormData | URLSearchParams" if media == of.FORM else "FormData"
+            whole = {of.FORM: "URLSearchParams", of.MULTIPART: "FormData"}.get(media, "FormData | URLSearchParams")
             return Type(f"{fields.text} | {whole}", False)
         if media.startswith("text/"):
             return Type("string | Blob | ReadableStream<Uint8Array>", False)
@@ -135,7 +141,7 @@ class _Writer:
         """The fields of a form; where nothing is known of them, any text, and files where they can be sent."""
         if of.is_object(of.resolved(schema, self.schemas)):
             return self.type(schema, " " * 6)
-        value = "string | number | boolean | Blob" if media == of.MULTIPART else "string | number | boolean"
+        value = "string | number | boolean" if media == of.FORM else "string | number | boolean | Blob"
         return Type(f"{{ [name: string]: {value} | ({value})[] | undefined }}")
 
     def answer(self, operation: Operation) -> str:
@@ -149,7 +155,7 @@ class _Writer:
         return _union([self.read(media, answer.media[media], operation) for media in sorted(answer.media)])
 
     def read(self, media: str, schema: Any, operation: Operation) -> Type:
-        reader = of.reader(of.base_type(media), schema, operation.streams)
+        reader = of.reader(of.base_type(media), schema, of.comes_in_pieces(operation))
         if reader in ("json", "lines", "json-events"):
             item = self.type(schema, "    ")
             return {
@@ -162,17 +168,22 @@ class _Writer:
         return Type(named[reader])
 
     def failure(self, operation: Operation) -> str:
-        codes = of.failures(operation)
-        found = []
-        for answer in operation.answers:
-            if answer.status in codes:
-                words = " | ".join([*(quoted(code) for code in codes[answer.status]), "undefined"])
-                found.append(f"ApiError<{answer.status}, {words}, {self.failed(answer)}>")
+        found = [each for each in self.failures(operation) if each not in self.common]
+        found += ["AnyFailure"] if self.common else []
         if len(found) < 2:
             return f" {found[0]}" if found else " never"
         return "".join(f"\n      | {each}" for each in found)
 
-    def failed(self, answer: Answer) -> str:
+    def failures(self, operation: Operation) -> list[str]:
+        """The failures of an operation, by status."""
+        found = []
+        for status, codes in of.failures(operation).items():
+            words = " | ".join([*map(quoted, codes), "undefined"])
+            answers = [answer for answer in operation.answers if answer.status == status]
+            found.append(f"ApiError<{status}, {words}, {_union([self.failed(answer) for answer in answers]).text}>")
+        return found
+
+    def failed(self, answer: Answer) -> Type:
         bodies = []
         for media in sorted(answer.media):
             kind = of.base_type(media)
@@ -180,11 +191,11 @@ class _Writer:
                 bodies.append(Type("Problem"))
             else:
                 bodies.append(self.type(answer.media[media], "      ") if of.is_json(kind) else Type("string"))
-        return _union(bodies or [UNKNOWN]).text
+        return _union(bodies or [UNKNOWN])
 
     def way(self, operation: Operation) -> str:
         """How a call is carried, as data."""
-        body = of.body_of(operation, of.preference)
+        body = of.body_of(operation)
         gives = of.readers(operation)
         parts = [f"sends: {quoted(body[0])}"] if body else []
         parts.append(_braces("gives", [f"{quoted(kind)}: {quoted(gives[kind])}" for kind in gives]))
