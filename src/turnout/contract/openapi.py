@@ -20,9 +20,9 @@ SCHEMES: dict[str, Any] = {
     "session": {
         "type": "apiKey",
         "in": "cookie",
-        "name": "sb-auth-token",
-        "description": "The cookies of a browser that is signed in; a long session is kept in several, "
-        "sb-auth-token.0 and so on.",
+        "name": "sb-localhost-auth-token",
+        "description": "The cookies of a browser that is signed in. In the place of localhost stands the first label "
+        "of the host; a long session is kept in several cookies, whose names end in .0, .1 and so on.",
     },
     "apikey": {"type": "apiKey", "in": "header", "name": "apikey", "description": "The service key or a secret."},
 }
