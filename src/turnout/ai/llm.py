@@ -229,7 +229,8 @@ class _Provider:
                     answer = stream.get()
                     cut = answer.finish_reason == "length"
                     used = answer.usage.input_tokens, answer.usage.output_tokens
-                    if answer.finish_reason is None:
+                    # The library takes a stream that just ends for a whole answer; its details tell.
+                    if self.url is not None and "finish_reason" not in (answer.provider_details or {}):
                         raise _Passing("the answer was cut off on its way")
         except _Passing:
             raise
