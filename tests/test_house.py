@@ -20,6 +20,7 @@ DOORS = {"server", "adapters"}
 STORES = {"store"}
 FEATURES = {
     *STORES,
+    "actions",
     "ratelimit",
     "idempotency",
     "mail",
@@ -62,6 +63,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "webhooks": BELOW_FEATURES,
     "tasks": BELOW_FEATURES,
     "auth": BELOW_FEATURES | {"mail", "ratelimit", "templates"},
+    "actions": BELOW_FEATURES | {"templates", "cache", "auth"},
     "app": {"errors", "log", "http", "context", "routing", "middleware", "admission", "threads"},
     "project": VALUES | GROUND | FEATURES | {"app"},
     "contract": VALUES | GROUND | {"app", "auth", "project"},

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .context import after, cookies, current_request, headers
 from .env import Secret, Settings, env
 from .errors import (
+    ActionError,
     BadRequest,
     BodyUsed,
     ConfigError,
@@ -43,6 +44,7 @@ from .http.url import URL, URLSearchParams
 
 if TYPE_CHECKING:
     from . import auth, webhooks
+    from .actions import action, flash
     from .adapters.asgi import ASGI
     from .auth import create_admin_client, create_client
     from .cache import CacheRule, revalidate_path, revalidate_tag
@@ -58,6 +60,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LAZY = {
+    "action": ".actions",
+    "flash": ".actions",
     "CacheRule": ".cache",
     "revalidate_path": ".cache",
     "revalidate_tag": ".cache",
@@ -80,6 +84,7 @@ _LAZY = {
 __all__ = [
     "ASGI",
     "URL",
+    "ActionError",
     "BadRequest",
     "BodyUsed",
     "CacheRule",
@@ -107,6 +112,7 @@ __all__ = [
     "UnsupportedMediaType",
     "UploadFile",
     "ValidationFailed",
+    "action",
     "after",
     "auth",
     "cookies",
@@ -115,6 +121,7 @@ __all__ = [
     "current_request",
     "db",
     "env",
+    "flash",
     "headers",
     "idempotent",
     "load_project",

@@ -97,6 +97,11 @@ def redact(text: str) -> str:
     return _NAMED.sub(_hide_value, redact_tokens(text))
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether what goes by *name* is not for showing: a password, a token, the number of a card."""
+    return _NAME.search(name) is not None
+
+
 def redact_tokens(text: str) -> str:
     """*text* without what has the shape of a token or of a URL's password; ``password = x`` stays, as code needs it."""
     text = _SHAPE.sub(HIDDEN, text)

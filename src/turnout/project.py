@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from msgspec import Struct
 
@@ -27,7 +27,7 @@ from .http.request import Request
 from .http.response import Response
 from .middleware import Endpoint, Middleware, compose
 from .routing.bind import bind
-from .routing.manifest import Built, Manifest, RouteFile
+from .routing.manifest import ActionFile, Built, Manifest, RouteFile
 from .routing.module import (
     RouteConfig,
     import_named,
@@ -35,11 +35,15 @@ from .routing.module import (
     load_error,
     load_middleware,
     load_module,
+    read_constants,
     read_exports,
 )
 from .routing.pattern import Pattern, Segment
 from .routing.scan import scan
 from .threads import Threads
+
+if TYPE_CHECKING:
+    from .actions.wire import Site
 
 logger = logging.getLogger("turnout.project")
 
@@ -104,6 +108,7 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
             )
     with _said_of(root / FILE):
         shared = Cors.of(config.cors) if config.cors else None
+    site, actions = _load_actions(config, manifest, threads, shared)
     app = App(
         [
             *(
@@ -114,6 +119,7 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
             *(_plug_wire(config, manifest) if _uses(built, "auth") else ()),
             *(_plug_pages(config, manifest) if _uses(built, "auth") else ()),
             *_plug_metrics(config),
+            *actions,
         ],
         allowed_hosts=AllowedHosts(config.allowed_hosts),
         trust=Trust.of(config.trusted_proxies, config.origin),
@@ -125,6 +131,8 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
         trailing_slash=config.trailing_slash,
         debug=mode == "development",
     )
+    if site is not None:
+        site.app = app
     if _uses(built, "db"):
         _plug_db(app, config)
     if _uses(built, "store"):
@@ -234,6 +242,83 @@ def _guards(config: RouteConfig) -> list[Middleware]:
 
         guards.append(ratelimit.guard(config.rate_limit))
     return guards
+
+
+def _load_actions(
+    config: Config, manifest: Manifest, threads: Threads, shared: Cors | None
+) -> tuple[Site | None, list[Route]]:
+    """The actions of the project, each at an address of its own, and the script that calls them."""
+    if not manifest.actions:
+        # Only what an earlier project of this process has left.
+        if "turnout.actions.registry" in sys.modules:
+            sys.modules["turnout.actions.registry"].configure(config, env).loading = False
+        return None, []
+    from .actions import registry, wire
+
+    before, known = registry.now(), registry.configure(config, env)
+    site = wire.Site("/auth/sign-in" if config.auth.pages else None)
+    try:
+        routes = [
+            route for file in manifest.actions for route in _load_action_file(file, config.root, threads, shared, site)
+        ]
+        _check_reserved(manifest, wire.RESERVED)
+        if config.mode == "production":
+            registry.check_bindings(_own_files(config))
+    except BaseException:
+        registry.put_back(before)  # the project that goes on serving
+        raise
+    known.loading = False
+    if not known.ids:
+        return None, []
+    own = Path(wire.__file__)
+    routes += [Route(Pattern.parse(pattern), own, methods) for pattern, methods in wire.endpoints().items()]
+    return site, routes
+
+
+def _load_action_file(
+    file: ActionFile, root: Path, threads: Threads, shared: Cors | None, site: Site
+) -> Iterator[Route]:
+    from .actions import registry, wire
+    from .actions.action import PREFIX
+
+    module = load_module(file.file, root)
+    config = read_constants(module, file.file)
+    if config.cache is not None or config.revalidate:
+        raise ConfigError("an action is never kept", file=file.file, cure="put revalidate into the route of the page")
+    with _said_of(file.file):
+        chain = _guards(config)
+        cors = shared if config.cors is None else Cors.of(config.cors)
+    chain += cast(list[Middleware], [load_middleware(each, root) for each in file.middleware])
+    handlers = cast(list[ErrorHandler], [load_error(each, root) for each in file.errors])
+    # Only who is named here: the project's own cors lets pages read answers, and send nothing.
+    own = Cors.of(config.cors) if config.cors else None
+    allowed = own.origins - {"*"} if own is not None else frozenset[str]()
+    for action in registry.add(file.file, module):
+        called = compose(chain, sized(wire.calling(action, threads.run)))
+        yield Route(
+            Pattern.parse(f"{PREFIX}/{action.id}"),
+            file.file,
+            {"POST": wire.answering(action, called, site, allowed, partial(answering, handlers))},
+            body_limit=config.body_limit,
+            max_duration=config.max_duration,
+            cancel_on_disconnect=config.cancel_on_disconnect is not False,
+            cors=cors,
+        )
+
+
+def _check_reserved(manifest: Manifest, reserved: frozenset[str]) -> None:
+    for file in manifest.routes:
+        first = file.pattern.segments[:1]
+        if first and first[0].kind == "static" and first[0].name in reserved:
+            raise ConfigError(
+                f"/{first[0].name} is answered by Turnout itself", file=file.file, cure="give the folder another name"
+            )
+
+
+def _own_files(config: Config) -> Iterator[Path]:
+    """The code and the templates of the project."""
+    for folder, pattern in ((config.app_dir, "*.py"), ("lib", "*.py"), ("templates", "*")):
+        yield from (file for file in sorted((config.root / folder).rglob(pattern)) if file.is_file())
 
 
 def _plug_public(config: Config) -> list[Route]:
@@ -359,8 +444,9 @@ def use_store(config: Config) -> None:
 def _plug_mail(config: Config) -> None:
     """Templates and mail, for whoever asks for them; neither needs anything before that."""
     from . import mail, static, templates
+    from .actions.page import NAMES
 
-    templates.configure(config.root / "templates", reload=config.mode == "development", asset=static.asset)
+    templates.configure(config.root / "templates", reload=config.mode == "development", asset=static.asset, **NAMES)
     origin = config.origin or (None if config.mode == "production" else f"http://localhost:{config.server.port}")
     if config.mail.queued:
         from .mail import queue  # noqa: F401  (loaded here, so that every worker knows its task)
