@@ -330,7 +330,8 @@ def _description(schema: Any) -> list[str]:
 def _docstring(lines: list[str], indent: str) -> str:
     if not lines:
         return ""
-    safe = [line.replace("\\", "\\\\").replace('"', '\\"') for line in lines]
+    safe = [line.replace("\\", "\\\\").replace('"""', '\\"\\"\\"') for line in lines]
+    safe = [f'{line[:-1]}\\"' if line.endswith('"') else line for line in safe]
     if len(safe) == 1:
         return f'{indent}"""{safe[0]}"""\n'
     return "".join(f"{indent}{line}".rstrip() + "\n" for line in [f'"""{safe[0]}', *safe[1:], '"""'])

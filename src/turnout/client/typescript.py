@@ -25,9 +25,9 @@ require return satisfies set static string super switch symbol this throw true t
 using var void while with yield
 """
 _TAKEN = """
-AbortSignal AnyFailure Api ApiError AnyOptions Array ArrayBuffer AsyncGenerator AsyncIterable Blob CALLS CallOptions Calls
-Error Exclude File FormData Headers JSON NonNullable Object Problem Promise ReadableStream Reader Readonly Record RegExp
-RequestInit Response ServerEvent Settings String Symbol TextDecoder TypeError URL URLSearchParams Uint8Array Way
+AbortSignal AnyFailure Api ApiError AnyOptions Array ArrayBuffer AsyncGenerator AsyncIterable Blob CALLS CallOptions
+Calls Error Exclude File FormData Headers JSON NonNullable Object Problem Promise ReadableStream Reader Readonly Record
+RegExp RequestInit Response ServerEvent Settings String Symbol TextDecoder TypeError URL URLSearchParams Uint8Array Way
 api createApi decodeURIComponent encode encodeURIComponent events fetch fill globalThis isFailure lines mediaType plain
 read search segment send textLines texts whatever Function Number Boolean Iterable Iterator Partial Required Pick Omit
 """
@@ -46,6 +46,9 @@ class Type(Struct, frozen=True):
 
 UNKNOWN = Type("unknown")
 
+# Status and type of the body to codes; None among them for a failure without one.
+Failures = dict[tuple[int, str], list[str | None]]
+
 
 def typescript(contract: Contract) -> str:
     """The module that calls the routes of *contract*."""
@@ -63,19 +66,18 @@ class _Writer:
         self.contract, self.schemas = contract, contract.schemas
         names = of.Names(RESERVED)
         self.names = {name: names.claim(name) for name in of.used(contract)}
-        self.common: list[str] = []  # the failures that all operations have
+        self.common: Failures = {}
         self.endless = {name for name in self.schemas if of.endless(name, self.schemas)}
 
     def module(self) -> str:
-        shared = [set(self.failures(operation)) for operation in of.ordered(self.contract)]
-        self.common = sorted(set.intersection(*shared)) if len(shared) > 1 else []
         title = " ".join(of.plain_text(self.contract.title)) or "an app"
         operations = of.ordered(self.contract)
+        self.common = self.in_common(operations)
         parts = [HEAD.format(title=title), *(self.schema(name) for name in self.names)]
         calls = "\n".join(self.call(operation) for operation in operations)
         ways = "".join(self.way(operation) for operation in operations)
         if self.common:
-            either = "".join(f"\n  | {each}" for each in self.common)
+            either = "".join(f"\n  | {_api_error(*each, codes)}" for each, codes in self.common.items())
             parts.append(f"/** How every call may fail. */\nexport type AnyFailure ={either};\n")
         parts.append(
             f"/** Every call: what it takes, what it gives, how it fails. */\nexport interface Calls {{\n{calls}}}\n"
@@ -168,20 +170,31 @@ class _Writer:
         return Type(named[reader])
 
     def failure(self, operation: Operation) -> str:
-        found = [each for each in self.failures(operation) if each not in self.common]
+        own = {
+            each: [code for code in codes if code not in self.common.get(each, ())]
+            for each, codes in self.failures(operation).items()
+        }
+        found = [_api_error(*each, codes) for each, codes in own.items() if codes]
         found += ["AnyFailure"] if self.common else []
         if len(found) < 2:
             return f" {found[0]}" if found else " never"
         return "".join(f"\n      | {each}" for each in found)
 
-    def failures(self, operation: Operation) -> list[str]:
-        """The failures of an operation, by status."""
-        found = []
+    def failures(self, operation: Operation) -> Failures:
+        found = {}
         for status, codes in of.failures(operation).items():
-            words = " | ".join([*map(quoted, codes), "undefined"])
-            answers = [answer for answer in operation.answers if answer.status == status]
-            found.append(f"ApiError<{status}, {words}, {_union([self.failed(answer) for answer in answers]).text}>")
+            bodies = [self.failed(answer) for answer in operation.answers if answer.status == status]
+            found[status, _union(bodies).text] = [*codes, None]
         return found
+
+    def in_common(self, operations: list[Operation]) -> Failures:
+        """How all operations may fail; nothing where there are not at least two to have it in common."""
+        first, *others = [self.failures(operation) for operation in operations] or [{}]
+        common = {
+            each: [code for code in codes if all(code in other.get(each, ()) for other in others)]
+            for each, codes in first.items()
+        }
+        return {each: codes for each, codes in common.items() if codes and others}
 
     def failed(self, answer: Answer) -> Type:
         bodies = []
@@ -283,6 +296,11 @@ class _Writer:
         return Type(
             f"{{ [name: string]: {self.type(others, indent).text if isinstance(others, dict) else 'unknown'} }}"
         )
+
+
+def _api_error(status: int, body: str, codes: list[str | None]) -> str:
+    words = " | ".join("undefined" if code is None else quoted(code) for code in codes)
+    return f"ApiError<{status}, {words}, {body}>"
 
 
 def _literal(value: Any) -> Type:
