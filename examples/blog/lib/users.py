@@ -3,7 +3,8 @@
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
-from turnout import Conflict, create_client
+from turnout import ActionError, Conflict, create_client
+from turnout.auth import get_user
 from turnout.auth.errors import AuthError
 
 from lib.email import Email, OneLine
@@ -13,6 +14,18 @@ class NewUser(Struct, forbid_unknown_fields=True):
     email: Email
     password: Annotated[str, Meta(min_length=8, max_length=72)]
     name: OneLine = ""
+
+
+async def signed_in() -> Any:
+    """The user whose form this is.
+
+    Raises:
+        ActionError: nobody is signed in, or not any more; what was typed is kept.
+    """
+    user = await get_user()
+    if user is None:
+        raise ActionError("You are not signed in. Do that in another window, then send this again.")
+    return user
 
 
 async def create_user_account(new: NewUser) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from typing import Annotated
 
 from msgspec import Meta, Struct
-from turnout import Request, Response, db, env, send_email
+from turnout import Request, Response
 
+from lib.contact import receive
 from lib.email import OneLine, is_email
 from lib.rate_limit import rate_limit
 
@@ -30,12 +31,5 @@ async def POST(request: Request) -> Response:
     if not is_email(body.email):
         return Response.json({"error": "Email is not valid"}, status=400)
 
-    name = body.name or body.email
-    await db.from_("messages").insert({"name": name, "email": body.email, "message": body.message})
-    await send_email(
-        to=env.get("CONTACT_EMAIL", "owner@example.com"),
-        subject=f"Message from {name}",
-        text=body.message,
-        reply_to=body.email,
-    )
+    await receive(body.name or body.email, body.email, body.message)
     return Response.json({"success": True})

@@ -1,0 +1,67 @@
+"""What the forms of the pages do: functions with an address, `{{ actions.create_post.url }}`.
+
+Parameters are the fields of the form, checked by their annotations. What does not fit, and an ActionError, shows the
+page again with what was typed and what is wrong; `return redirect(...)` goes on.
+"""
+
+from turnout import ActionError, Request, Response, action, create_client, flash, redirect
+
+from lib import contact, guestbook, posts
+from lib.email import Name, is_email
+from lib.rate_limit import rate_limit
+from lib.users import signed_in
+
+
+@action
+async def create_post(request: Request, title: posts.Title, content: posts.Content, name: Name) -> Response:
+    user = await signed_in()
+    id = await posts.add(user.id, title, content, name)
+    posts.changed()
+    flash(request, "Your post is published.")
+    return redirect(f"/posts/{id}")
+
+
+@action
+async def update_post(request: Request, id: int, title: posts.Title, content: posts.Content) -> Response:
+    # On behalf of the user, and so by lib/policies.py: nobody else's post is changed, wherever the id came from.
+    supabase = await create_client()
+    changed = await supabase.table("posts").update({"title": title, "content": content}).eq("id", id).execute()
+    if not changed.data:
+        raise ActionError("This post is gone, or somebody else's.", status=403)
+    posts.changed()
+    flash(request, "Your changes are saved.")
+    return redirect(f"/posts/{id}")
+
+
+@action
+async def delete_post(request: Request, id: int) -> Response:
+    supabase = await create_client()
+    gone = await supabase.table("posts").delete().eq("id", id).execute()
+    if not gone.data:
+        raise ActionError("This post is gone, or somebody else's.", status=403)
+    posts.changed()
+    flash(request, "The post is deleted.")
+    return redirect("/account")
+
+
+@action
+async def send_message(request: Request, name: Name, email: str, message: contact.Message) -> Response:
+    if not is_email(email):
+        raise ActionError("This does not look like an e-mail address.", "email")
+    await slowly(request, "contact")
+    await contact.receive(name, email, message, once=True)
+    flash(request, "Thank you. Your message is on its way.")
+    return redirect("/contact")
+
+
+@action
+async def sign_guestbook(request: Request, name: Name, message: guestbook.Message) -> Response:
+    await slowly(request, "guestbook")
+    await guestbook.sign(name, message)
+    flash(request, "Thank you for signing.")
+    return redirect("/guestbook")
+
+
+async def slowly(request: Request, what: str) -> None:
+    if not (await rate_limit(f"{what} {request.ip}")).success:
+        raise ActionError("That was a little too fast. Wait a minute, then send it again.", status=429)
