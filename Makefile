@@ -28,7 +28,7 @@ tests/js/node_modules/.package-lock.json: tests/js/package.json tests/js/package
 	else echo "npm is not on this machine: the tests that drive JavaScript clients are skipped"; fi
 
 demo: $(VENV)/.demo ## run the example app on http://127.0.0.1:8000 (PORT= to change)
-	cd examples/blog && ../../$(BIN)/turnout db migrate && ../../$(BIN)/turnout dev --port $(PORT)
+	cd examples/blog && ../../$(BIN)/turnout db migrate && ../../$(BIN)/turnout db seed && ../../$(BIN)/turnout dev --port $(PORT)
 
 test: $(VENV)/.dev tests/js/node_modules/.package-lock.json ## lint, type-check and run every test
 	$(BIN)/ruff check .
