@@ -7,6 +7,7 @@ recipe passes the same gates as what a model writes.
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -28,10 +29,6 @@ _path_in_ask = re.compile(rf"(?<![\w/:.])((?:/{_SEGMENT})+)(?![\w/\[{{])").searc
 _name = re.compile(r"[a-z][a-z0-9_]*").fullmatch
 _env_name = re.compile(r"[A-Z][A-Z0-9_]*").fullmatch
 _env_in_ask = re.compile(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]*[A-Z0-9]\b").findall
-_KEYWORDS = frozenset(
-    "and as assert async await break class continue def del elif else except false finally for from global if import "
-    "in is lambda none nonlocal not or pass raise return true try while with yield".split()
-)
 
 
 class Argument(Struct, frozen=True):
@@ -138,7 +135,7 @@ def check_name(name: str, what: str = "name") -> str:
         ConfigError: it is none.
     """
     found = name.strip().replace("-", "_").lower()
-    if len(found) > 40 or not _name(found) or found in _KEYWORDS:
+    if len(found) > 40 or not _name(found) or keyword.iskeyword(found):
         raise ConfigError(f"{name[:40]!r} is no {what}", cure="a word of small letters, digits and _, such as post")
     return found
 

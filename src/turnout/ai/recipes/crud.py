@@ -58,11 +58,11 @@ KINDS = {
 }  # fmt: skip
 WORDS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "timestamp": "datetime"}
 # Columns that the server owns, and words that would have to be quoted in SQL.
-TAKEN = frozenset(
-    "id created_at updated_at user_id owner_id role is_admin order group user table select from where limit offset "
-    "index primary references check default desc asc values set join union case when then end all any column "
-    "constraint foreign unique grant to using".split()
-)
+_taken = re.compile(
+    "id|created_at|updated_at|user_id|owner_id|role|is_admin|order|group|user|table|select|from|"
+    "where|limit|offset|index|primary|references|check|default|desc|asc|values|set|join|union|case|"
+    "when|then|end|all|any|column|constraint|foreign|unique|grant|to|using"
+).fullmatch
 OUR_MODULES = frozenset(("tasks", "policies", "db_types"))  # files of lib/ that Turnout itself reads or writes
 MOST_FIELDS = 20
 _field = re.compile(r"([A-Za-z][\w-]*):([a-z]+)(?:\(([A-Za-z]\w*)\))?(\?)?").fullmatch
@@ -373,7 +373,7 @@ def parse_fields(text: str) -> list[tuple[str, str, str | None, bool]]:
         if (kind == "ref") != (table is not None) or (kind != "ref" and kind not in KINDS):
             raise ConfigError(f"{word[:60]!r} has no type that is known", cure=f"one of {', '.join(KINDS)}, ref(table)")
         name = check_name(name, "name of a field")
-        if name in TAKEN:
+        if _taken(name):
             raise ConfigError(f"a field cannot be named {name}", cure="the server owns it, or SQL does; choose another")
         found.append((name, kind, table, bool(optional)))
     names = [name for name, *_ in found]
@@ -548,9 +548,9 @@ _RESOURCE = re.compile(
     r"|list, (?:create|add)[a-z, ]*? (?:for )?)\s+(?:an? |the |my |our |all )?([a-z]+)"
 )
 _WITH = re.compile(r"\bwith\s+(?:an? |the |their )?([a-z][a-z_ ,:()?]*)")
-_LONG = frozenset("body content text description message notes note comment bio summary".split())
-_NUMBERS = frozenset("quantity count amount price number stock age year rating position views".split())
-_FLAGS = frozenset("done completed published active enabled archived".split())
+_long = re.compile("body|content|text|description|message|notes|note|comment|bio|summary").fullmatch
+_numbers = re.compile("quantity|count|amount|price|number|stock|age|year|rating|position|views").fullmatch
+_flags = re.compile("done|completed|published|active|enabled|archived").fullmatch
 
 
 def read(ask: str) -> dict[str, str]:
@@ -577,11 +577,11 @@ def _guess(words: str) -> str:
     if not name or len(word.split()) > 2 or not re.fullmatch(r"[a-z][a-z_]*", name):
         return ""
     last = name.rpartition("_")[2]
-    if last in _LONG:
+    if _long(last):
         return f"{name}:text"
-    if last in _NUMBERS:
+    if _numbers(last):
         return f"{name}:int"
-    if last in _FLAGS:
+    if _flags(last):
         return f"{name}:bool"
     if last in ("date", "birthday", "day"):
         return f"{name}:date"
@@ -590,7 +590,7 @@ def _guess(words: str) -> str:
 
 RECIPE = Recipe(
     name="crud",
-    summary="list, create, read, change and delete rows of a new table: crud post title:str body:text author:ref(users)",
+    summary="list, create, read, change and delete rows of a new table: crud post title:str author:ref(users)",
     plan=plan,
     arguments=(
         Argument("name", "one of them, such as post"),
@@ -609,7 +609,8 @@ RECIPE = Recipe(
         (r"\bmanage\b", 1.5),
         (r"\bwith (?:an? |the )?[a-z_]+(?:,| and |:)", 1.5),
         (r"\b[a-z_]+:(?:str|text|int|bool|float|date)\b", 4),
-        (r"\b(?:webhooks?|stripe|upload|cron|sign ?up|contact form|profile|health|proxy|every (?:day|night|hour))\b", -4),
+        (r"\b(?:webhooks?|stripe|upload|cron|sign ?up|contact form|profile|health|proxy)\b", -4),
+        (r"\bevery (?:day|night|hour|week|minute)\b", -4),
     ),
     read=read,
 )  # fmt: skip

@@ -9,12 +9,12 @@ import re
 
 from msgspec import Struct
 
+from . import auth_route, contact_form, cron, crud, health, proxy, signup_email, stripe_webhook, upload, webhook
 from .base import Recipe
-from .crud import RECIPE as CRUD
-from .signup_email import RECIPE as SIGNUP_EMAIL
-from .stripe_webhook import RECIPE as STRIPE_WEBHOOK
 
-RECIPES: dict[str, Recipe] = {each.name: each for each in (CRUD, SIGNUP_EMAIL, STRIPE_WEBHOOK)}
+# In the order in which they are listed.
+_MODULES = (signup_email, stripe_webhook, crud, auth_route, contact_form, proxy, cron, upload, health, webhook)
+RECIPES: dict[str, Recipe] = {each.RECIPE.name: each.RECIPE for each in _MODULES}
 
 LEAST, MARGIN = 4.0, 1.5
 LONGEST = 2_000

@@ -308,7 +308,7 @@ def _beside(project: ProjectView, route: str) -> ChangeSet:
     edited = edit(project.read(route) or "")
     if edited is not None:
         return ChangeSet(
-            summary=f"{route} sends one welcome mail for each new account, written down in the transaction that makes it.",
+            summary=f"{route} sends one welcome mail for each new account, as part of the transaction that makes it.",
             files=[project.change(route, edited), *files],
             needs=NEEDS,
         )
@@ -412,10 +412,8 @@ RECIPE = Recipe(
     signs=(
         (r"\bwelcom\w*", 3),
         (r"\be?-?mails?\b|\bemail\w*", 1.5),
-        (
-            r"\bsign(?:s|ed|ing)?[ -]?up\b|/signup\b|\bregist(?:er|ers|ered|ration)\b|\bnew (?:user|account|member)s?\b",
-            3,
-        ),
+        (r"\bsign(?:s|ed|ing)?[ -]?up\b|/signup\b|\bregist(?:er|ers|ered|ration)\b", 3),
+        (r"\bnew (?:user|account|member)s?\b", 2.5),
         (r"\b(?:onboarding|greet\w*)\b", 2),
         (r"\bcreates? (?:an? )?account", 1.5),
         (r"\b(?:newsletter|contact|reset|forgot\w*|password|invoice|receipt|verification)\b", -3),
