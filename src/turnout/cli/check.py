@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from ..config import load_config
 from ..env import compare_with_example, env
@@ -22,6 +22,7 @@ from .main import CANNOT_START, FAILED
 from .report import as_data, as_text, from_exception
 
 if TYPE_CHECKING:
+    from ..project import Project
     from ..routing.manifest import RouteFile
 
 T = TypeVar("T")
@@ -32,13 +33,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("folder", nargs="?", type=Path, help="the project (default: the current folder)")
     parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--openapi", metavar="FILE", help="write the OpenAPI document of the routes (-: to the output)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print what is wrong."""
+    if args.json and args.openapi == "-":
+        raise ConfigError("--json and --openapi - would both write to the output", cure="name a file for the document")
     root = project_root(args.folder)
     found = _Found(root)
     routes = found.everything()
+    if args.openapi is not None and found.project is not None:
+        found.tried(lambda: _write_openapi(found.project, args.openapi))
     remarks = [] if found.errors else [*_remarks(root), *_about_policies(root), *_about_mail(root)]
     if args.json:
         problems = [as_data(each) for each in found.errors + remarks]
@@ -47,19 +53,33 @@ def run(args: argparse.Namespace) -> int:
     else:
         for each in found.errors + remarks:
             print(as_text(each, sys.stderr), file=sys.stderr)
+        # The output is the document's alone where it is asked for.
+        out = sys.stderr if args.openapi == "-" else sys.stdout
         if not found.errors and not remarks:
-            print(f"{routes} route{'' if routes == 1 else 's'}, no problems")
+            print(f"{routes} route{'' if routes == 1 else 's'}, no problems", file=out)
         if not found.errors:
-            _print_undeclared(found.undeclared)
+            _print_undeclared(found.undeclared, out)
     return CANNOT_START if found.errors else FAILED if remarks else 0
 
 
-def _print_undeclared(routes: list[dict[str, Any]]) -> None:
+def _write_openapi(project: Project | None, place: str) -> None:
+    """Write the document of *project* to the file *place*, or to the output."""
+    from ..contract import openapi, read
+
+    assert project is not None
+    text = json.dumps(openapi(read(project)), indent=2, ensure_ascii=False) + "\n"
+    if place == "-":
+        sys.stdout.write(text)
+    else:
+        Path(place).write_text(text, encoding="utf-8")
+
+
+def _print_undeclared(routes: list[dict[str, Any]], out: TextIO) -> None:
     """Routes that may be meant for everybody, or guarded by middleware; only their author knows."""
     if routes:
-        print('These write, and do not say who may call them (auth = "public", "user" and so on):')
+        print('These write, and do not say who may call them (auth = "public", "user" and so on):', file=out)
     for route in routes:
-        print(f"  {','.join(route['methods']):<16} {route['pattern']:<32} {route['file']}")
+        print(f"  {','.join(route['methods']):<16} {route['pattern']:<32} {route['file']}", file=out)
 
 
 class _Found:
@@ -69,6 +89,7 @@ class _Found:
         self.root = root
         self.errors: list[ConfigError] = []
         self.undeclared: list[dict[str, Any]] = []  # routes that write and have no ``auth``
+        self.project: Project | None = None  # once it has loaded
 
     def tried(self, step: Callable[[], T]) -> T | None:
         """The result of *step*; None, and one more problem, if it raises."""
@@ -102,7 +123,7 @@ class _Found:
         if (root / "templates").is_dir():
             self.templates()
         if not self.errors:
-            self.tried(lambda: load(root, "development"))
+            self.project = self.tried(lambda: load(root, "development"))
         return len(routes)
 
     def templates(self) -> None:

@@ -21,6 +21,7 @@ from .report import as_text, from_exception
 
 if TYPE_CHECKING:
     from ..app import App
+    from ..dev.docspage import Docs
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
     from ..db import db
+    from ..dev.docspage import Docs
     from ..dev.server import Reloading, say
     from ..server.supervisor import bind
     from ..server.worker import work
@@ -49,15 +51,17 @@ def run(args: argparse.Namespace) -> int:
     configure_log("development")
     sock = bind(settings.host, settings.port)
     address = url(sock)
+    docs = Docs()
 
     def load_app() -> Reloading:
         return Reloading(
             root,
-            load=lambda: _reload(root),
+            load=lambda: _reload(root, docs),
             close=db.close,
             fail=lambda exc: _fail(exc, root),
             say=say,
             ready=lambda: print(f"ready on {address}  (Ctrl-C stops){_database()}", flush=True),
+            docs=docs,
         )
 
     # Nobody deploys to a developer's machine: a stop takes no time for balancers.
@@ -77,7 +81,7 @@ def _database() -> str:
     return f"\ndatabase: SQLite, {short(db.path)} ({why})"
 
 
-def _reload(root: Path) -> App:
+def _reload(root: Path, docs: Docs) -> App:
     """Load the project from its files as they are now; if that fails, all is as it was before."""
     from ..db import db
     from ..routing.module import unload
@@ -85,15 +89,16 @@ def _reload(root: Path) -> App:
     dropped = unload(root)
     try:
         _migrate(root)
-        app = load(root, "development").app
+        project = load(root, "development")
     except BaseException:
         unload(root)
         # The old app goes on, and what it imports only when a request needs it must be the old code.
         sys.modules.update(dropped)
         raise
     # The next app uses the same database, perhaps already while this one ends.
-    app.on_shutdown.remove(db.close)
-    return app
+    project.app.on_shutdown.remove(db.close)
+    docs.show(project)
+    return project.app
 
 
 def _migrate(root: Path) -> None:

@@ -62,7 +62,7 @@ async def answer(request: Request) -> Response | None:
     """The page that *request* asks for; None where it is none of these, or comes from somewhere else."""
     path = request.target.partition("?")[0]
     found = _route(path)
-    if found is None or request.method not in ("GET", "HEAD") or not _is_local(request):
+    if found is None or request.method not in ("GET", "HEAD") or not is_local(request):
         return None
     folder = mailer().data / FOLDER
     name, part, number = found.groups()
@@ -78,7 +78,7 @@ async def answer(request: Request) -> Response | None:
     return page
 
 
-def _is_local(request: Request) -> bool:
+def is_local(request: Request) -> bool:
     return (
         request.peer in _LOOPBACK
         and len(request.headers.get_all("host")) == 1

@@ -22,6 +22,7 @@ from ..http.fetch import Fetch
 from ..http.request import Request
 from ..http.response import Response
 from . import mailpage
+from .docspage import Docs
 from .errorpage import CSP, render, render_config_error
 from .watch import Watcher
 
@@ -52,6 +53,7 @@ class Reloading:
         fail: Prints what a load has raised and gives it back as a ConfigError.
         say: Prints a line for the developer.
         ready: Called when the first request may come.
+        docs: Describes what *load* has loaded.
     """
 
     def __init__(
@@ -63,8 +65,10 @@ class Reloading:
         fail: Callable[[Exception], ConfigError],
         say: Callable[[str], None],
         ready: Callable[[], None],
+        docs: Docs | None = None,
     ) -> None:
         self.root, self.load, self.close, self.fail, self.say, self.ready = root, load, close, fail, say, ready
+        self.docs = docs or Docs()
         # Made before the first load, so that an edit during it is not missed.
         self.watcher = Watcher(root, self._changed)
         self._open: dict[int, tuple[Request, _Generation]] = {}  # answered, but streaming or with work after
@@ -92,6 +96,8 @@ class Reloading:
     async def fetch(self, request: Request) -> Response:
         """Answer with the newest app that works, and log the request."""
         if request.target.startswith(mailpage.PREFIX) and (page := await mailpage.answer(request)) is not None:
+            return page
+        if request.target.startswith("/_turnout/") and (page := await self.docs.answer(request)) is not None:
             return page
         generation = self._now
         generation.busy += 1
