@@ -125,6 +125,20 @@ class DeployConfig(Struct, frozen=True):
     lambda_log_days: int = 30
 
 
+class AiConfig(Struct, frozen=True):
+    """``[tool.turnout.ai]``: ``turnout create``. Keys come from the environment."""
+
+    enabled: bool = True  # False: recipes only, nothing leaves the machine
+    model: str | None = None  # provider:model
+    base_url: str | None = None  # of an OpenAI-compatible server
+    sandbox: str = "auto"  # require, auto or off
+    max_cost_usd: float = 0.5
+    max_requests: int = 12
+    max_tokens: int = 200_000
+    context_tokens: int = 6_000
+    answer_s: float = 600
+
+
 class Config(Struct, frozen=True):
     """``[tool.turnout]`` of one project.
 
@@ -162,6 +176,7 @@ class Config(Struct, frozen=True):
     limits: Limits = field(default_factory=Limits)
     mail: MailConfig = field(default_factory=MailConfig)
     auth: AuthConfig = field(default_factory=AuthConfig)
+    ai: AiConfig = field(default_factory=AiConfig)
     deploy: DeployConfig = field(default_factory=DeployConfig)
 
 
@@ -172,6 +187,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "mail": MailConfig,
     "auth": AuthConfig,
     "deploy": DeployConfig,
+    "ai": AiConfig,
 }
 _NOT_IN_THE_FILE = frozenset(("root", "mode", "database_url", *_SECTIONS))
 _TOP = "tool.turnout"
@@ -403,6 +419,8 @@ def _wrong_text(key: str, value: str) -> str | None:
         return '"managed" or "loop"'
     if key == "lambda_events" and value not in ("url", "http-api", "rest-api", "alb"):
         return '"url", "http-api", "rest-api" or "alb"'
+    if key == "sandbox" and value not in ("require", "auto", "off"):
+        return "require, auto or off"
     if key == "transport" and value not in ("smtp", "resend", "ses", "outbox"):
         return '"smtp", "resend", "ses" or "outbox"'
     if key.endswith("_dir") and (value.startswith(("/", "\\", "~")) or ".." in re.split(r"[\\/]", value)):

@@ -26,6 +26,7 @@ from .changeset import ChangeSet, FileChange, RouteClaim, sha256
 from .view import ProjectView
 
 LARGEST = 1_048_576
+CODES = {"TRN190": "An answer has no files in the form that was asked for, or ends in the middle of one"}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _HEAD = re.compile(r"^[#*\s]{0,8}={3,8}[ \t]+(\S(?:[^\n]{0,298}\S)?)[ \t]*$")
