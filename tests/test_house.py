@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "context": {"errors", "log", "http"},
     "middleware": {"errors", "log", "http", "context"},
     "admission": {"errors", "log", "http"},
-    "threads": {"errors"},
+    "threads": {"errors", "http"},
     "routing": {"errors", "env", "log", "http"},
     "db": {"errors", "env", "log", "http"},
     "store": {"errors", "env", "log", "http", "config", "db"},

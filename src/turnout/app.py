@@ -7,19 +7,18 @@ bytes come and go is a door's business, what a route does is its file's.
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .admission import Admission
 from .context import current
 from .errors import BadRequest, DbError, HTTPError, MethodNotAllowed, NotFound
 from .http import guard, problem
 from .http.address import Trust
+from .http.aside import has_loop, of_context
 from .http.body import Limits
 from .http.compress import LEAST_BYTES, compress
 from .http.cors import Cors
@@ -30,8 +29,12 @@ from .http.request import Request, RouteInfo
 from .http.response import Response, to_response
 from .middleware import Endpoint, Middleware, compose
 from .routing.pattern import Pattern
+from .routing.signature import is_coroutine_function
 from .routing.table import Table
 from .threads import Threads
+
+if TYPE_CHECKING:
+    import asyncio
 
 logger = logging.getLogger("turnout.app")
 
@@ -127,6 +130,7 @@ class App:
         self._slash = "/" if trailing_slash else ""
         self._good_hosts: set[str] = set()  # Host values judged before; a request costs one look-up
         self._after: set[asyncio.Task[None]] = set()
+        self._left: list[Request] = []  # answered where no loop runs: their after() work waits for settle()
         self._table: Table[Route] = Table()
         for route in self.routes:
             self._table.add(route.pattern, route)
@@ -156,7 +160,7 @@ class App:
             response = await (route.methods.get(request.method) or self._no_method(route, request))(request)
         except Exception as exc:
             response = self._failed(exc, request)
-        except asyncio.CancelledError:
+        except BaseException:  # cancellation, mostly, which is known by its name only where asyncio is loaded
             _close_form(request)
             raise
         finally:
@@ -306,6 +310,11 @@ class App:
         if response.chunks is not None:
             self.admission.streams -= 1
         if request.after_work is not None:
+            if not has_loop():
+                self._left.append(request)
+                return
+            import asyncio
+
             task = asyncio.get_running_loop().create_task(self._run_after(request))
             self._after.add(task)
             task.add_done_callback(self._after.discard)
@@ -313,15 +322,14 @@ class App:
             _close_form(request)
 
     async def _run_after(self, request: Request) -> None:
-        loop = asyncio.get_running_loop()
         request.answered = True
         for function, args, kwargs, context in request.after_work or ():
             try:
-                if inspect.iscoroutinefunction(function):
-                    await loop.create_task(function(*args, **kwargs), context=context)
+                if is_coroutine_function(function):
+                    await of_context(context, function(*args, **kwargs))
                 else:
                     result = await self.threads.queue(context.run, partial(function, *args, **kwargs))
-                    if inspect.isawaitable(result):
+                    if isinstance(result, Awaitable):
                         await result
             except Exception as exc:
                 name = getattr(function, "__qualname__", repr(function))
@@ -349,11 +357,19 @@ class App:
         """False when half of the threads are stuck in handlers whose requests are over."""
         return 2 * self.threads.stuck() < self.threads.size
 
+    async def settle(self) -> None:
+        """Return when all ``after()`` work is done: for a door whose process is frozen between two requests."""
+        while self._left:
+            await self._run_after(self._left.pop(0))
+        while self._after:
+            import asyncio
+
+            await asyncio.wait(set(self._after))
+
     async def shutdown(self) -> None:
         """Wait for ``after()`` work, then run every ``on_shutdown``, last started first."""
         self.draining = True
-        while self._after:
-            await asyncio.wait(set(self._after))
+        await self.settle()
         for stop in reversed(self.on_shutdown):
             try:
                 await stop()
@@ -380,6 +396,10 @@ class App:
         """Ready: started, not draining, and every check says yes within a second."""
         if self.draining or not self.started:
             return _status("draining" if self.draining else "starting", 503)
+        if not self.on_ready:
+            return _status("ok", 200)
+        import asyncio
+
         try:
             async with asyncio.timeout(1):
                 ready = all([await check() for check in self.on_ready])

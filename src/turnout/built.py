@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .errors import ConfigError
 from .http.jsontext import loads
@@ -15,6 +16,7 @@ from .routing.manifest import MANIFEST, Manifest
 
 if TYPE_CHECKING:
     from .adapters.asgi import ASGI
+    from .adapters.aws_lambda import Handler
 
 
 def load_manifest(root: Path) -> Manifest | None:
@@ -51,3 +53,39 @@ def asgi(root: Path | str) -> ASGI:
 
     project = load_built(root)
     return ASGI(project.app, max_duration_s=project.config.server.max_duration_s)
+
+
+# -- AWS Lambda
+
+
+def lambda_handler(root: Path | str) -> Handler:
+    """The built project in *root* as ``handler(event, context)``, for AWS's own runtime client."""
+    from .adapters.aws_lambda import Handler
+
+    return Handler(load_built(root).app, run_task)
+
+
+def lambda_loop(root: Path | str) -> NoReturn:
+    """Serve the built project in *root* by Turnout's own client of the Runtime API."""
+    from .adapters.aws_lambda_loop import serve
+
+    serve(
+        lambda: load_built(root).app,
+        os.environ["AWS_LAMBDA_RUNTIME_API"],
+        run_task,
+        stream=os.environ.get("TURNOUT_LAMBDA_STREAM") == "1",
+    )
+
+
+async def run_task(name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+    """Run the task *name* of the project here and now, as a schedule or a queue asks for it.
+
+    Raises:
+        ConfigError: there is no such task.
+    """
+    from .tasks.task import TASKS
+
+    found = TASKS.get(name)
+    if found is None:
+        raise ConfigError(f"there is no task {name!r}", cure=f"known here: {', '.join(sorted(TASKS)) or 'none'}")
+    await found.run(found.pack(tuple(args), kwargs))

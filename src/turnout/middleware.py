@@ -6,8 +6,8 @@ gets past it.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Sequence
+from types import CoroutineType
 
 from .http.request import Request
 from .http.response import Response
@@ -27,7 +27,7 @@ def _around(middleware: Middleware, inner: Endpoint) -> Endpoint:
     async def outer(request: Request) -> Response:
         response = await middleware(request, inner)
         if type(response) is not Response:
-            if inspect.iscoroutine(response):
+            if isinstance(response, CoroutineType):
                 response.close()
             raise TypeError(
                 f"middleware in {middleware.__code__.co_filename} returned {type(response).__name__}, not a Response; "

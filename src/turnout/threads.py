@@ -7,14 +7,16 @@ outlived their request are counted too, since only the end of the process frees 
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import ServiceUnavailable
+from .http.aside import has_loop
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 T = TypeVar("T")
 
@@ -45,7 +47,13 @@ class Threads:
 
     async def queue(self, function: Callable[..., T], *args: Any) -> T:
         """Call *function* in a thread, after those before it if every thread is taken: for work nobody waits for."""
+        if not has_loop():  # one request at a time: there is nothing that a thread could keep going
+            return function(*args)
+        import asyncio
+
         if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor
+
             self._pool = ThreadPoolExecutor(self.size, thread_name_prefix="turnout")
         self.busy += 1
         loop, began_s = asyncio.get_running_loop(), time.monotonic()

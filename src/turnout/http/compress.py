@@ -7,13 +7,13 @@ come. An event stream is left alone: the door adds comments to it.
 
 from __future__ import annotations
 
-import asyncio
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cache
 from typing import Any, Protocol
 
 from . import guard
+from .aside import aside
 from .headers import FixedHeaders
 from .request import Request
 from .response import HTML, JSON, TEXT, Response, to_bytes
@@ -155,7 +155,7 @@ async def compress(request: Request, response: Response) -> None:
     elif len(response.body) <= _IN_THE_LOOP:
         response.body = _whole(made, response.body)
     else:
-        response.body = await asyncio.to_thread(_whole, made, response.body)
+        response.body = await aside(_whole, made, response.body)
 
 
 def _asked(request: Request) -> str | None:

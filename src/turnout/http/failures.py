@@ -8,7 +8,6 @@ RFC 6901. Deciding whether a value fits is not done here: the decoder has the la
 from __future__ import annotations
 
 import collections.abc
-import dataclasses
 import re
 import types
 import typing
@@ -75,7 +74,7 @@ def members(model: Any) -> tuple[Member, ...] | None:
         if origin.__struct_config__.array_like:
             return None
         return tuple(Member(field.encode_name, field.type, field.required) for field in msgspec.structs.fields(model))
-    if dataclasses.is_dataclass(origin) or typing.is_typeddict(origin):
+    if hasattr(origin, "__dataclass_fields__") or typing.is_typeddict(origin):
         hints = {name: _unmarked(hint) for name, hint in typing.get_type_hints(origin, include_extras=True).items()}
         info: Any = msgspec.inspect.type_info(model)
         return tuple(Member(field.encode_name, hints[field.name], field.required) for field in info.fields)

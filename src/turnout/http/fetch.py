@@ -6,7 +6,6 @@ What else it does is three moments in a process's life.
 
 from __future__ import annotations
 
-import asyncio
 import types
 from collections.abc import Coroutine, Generator
 from typing import Any, Protocol, TypeVar
@@ -66,6 +65,8 @@ async def within(app: Fetch, request: Request, max_duration_s: float) -> Respons
         return answer
     # Only what waits needs a clock: setting one costs more than most handlers. The route is
     # known by now, and with it how long it may take.
+    import asyncio
+
     try:
         async with asyncio.timeout(request.max_duration or max_duration_s):
             return await go_on(coro, waiting)

@@ -7,7 +7,6 @@ to merge (CVE-2025-62727 was a server that merged them in quadratic time).
 
 from __future__ import annotations
 
-import asyncio
 import mimetypes
 import os
 import re
@@ -18,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ..errors import NotFound
+from .aside import aside
 from .request import Request
 from .response import BYTES, Response
 
@@ -51,7 +51,7 @@ async def prepare(request: Request, response: Response) -> Response:
     path = response.file_path
     assert path is not None
     try:
-        info = await asyncio.to_thread(path.stat)
+        info = await aside(path.stat)
     except OSError:
         raise NotFound() from None
     if not stat.S_ISREG(info.st_mode):
@@ -129,13 +129,13 @@ def parse_range(text: str, size: int) -> tuple[int, ...] | None:
 
 
 async def _pieces(path: Path, start: int, end: int) -> AsyncIterator[bytes]:
-    handle = await asyncio.to_thread(open, path, "rb")
+    handle = await aside(open, path, "rb")
     try:
         if start:
-            await asyncio.to_thread(handle.seek, start, os.SEEK_SET)
+            await aside(handle.seek, start, os.SEEK_SET)
         left = end - start
         while left > 0:
-            piece = await asyncio.to_thread(handle.read, min(_PIECE, left))
+            piece = await aside(handle.read, min(_PIECE, left))
             if not piece:
                 return  # the file shrank; the door sees that the length does not fit and aborts
             left -= len(piece)

@@ -8,7 +8,6 @@ nothing here makes a path of it. How large a whole body may be is decided in ``b
 
 from __future__ import annotations
 
-import asyncio
 import binascii
 import logging
 import re
@@ -19,6 +18,7 @@ from typing import IO, Any, Protocol
 from msgspec import Struct
 
 from ..errors import BadRequest, ConfigError, PayloadTooLarge, UnsupportedMediaType
+from .aside import aside
 from .headers import Headers
 from .media import parse_media_type
 from .url import Multimap, parse_fields
@@ -92,7 +92,7 @@ class UploadFile:
     async def read(self, size: int = -1) -> bytes:
         """Read up to *size* bytes, or all that is left; in a thread if the file is on disk."""
         if self.size > self._spool_bytes:
-            return await asyncio.to_thread(self.file.read, size)
+            return await aside(self.file.read, size)
         return self.file.read(size)
 
     async def seek(self, offset: int) -> None:
@@ -105,7 +105,7 @@ class UploadFile:
         Raises:
             FileExistsError: it does.
         """
-        await asyncio.to_thread(self._copy_to, Path(path))
+        await aside(self._copy_to, Path(path))
 
     async def close(self) -> None:
         """Let go of the content; no error the second time."""

@@ -8,7 +8,6 @@ are written as ``null``, as JavaScript does. Why a value does not fit its model 
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import typing
 from collections.abc import Callable, Iterator
@@ -415,6 +414,8 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, msgspec.Struct):
         for name in value.__struct_fields__:
             yield f".{name}", getattr(value, name)
-    elif dataclasses.is_dataclass(value):
+    elif hasattr(value, "__dataclass_fields__"):
+        import dataclasses
+
         for field in dataclasses.fields(value):
             yield f".{field.name}", getattr(value, field.name)

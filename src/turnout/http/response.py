@@ -8,9 +8,9 @@ headers are added by ``guard``, not here, so ``response.headers`` holds what the
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import GeneratorType
 from typing import Any, Literal
 
 from ..errors import RangeError
@@ -302,7 +302,7 @@ def to_response(value: Any) -> Response:
         return Response(None, 204)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return Response._made(bytes(value), BYTES, 200, None)
-    if isinstance(value, AsyncIterable) or inspect.isgenerator(value):
+    if isinstance(value, (AsyncIterable, GeneratorType)):
         return Response.stream(value)
     return Response._made(jsontext.dumps(value), JSON, 200, None)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import enum
 import functools
-import inspect
 import re
 import types
 import typing
@@ -30,6 +29,18 @@ from ..http.request import Request
 from ..http.response import Response, to_response
 from ..http.url import URLSearchParams, parse_fields
 from .pattern import RESERVED, Kind, Pattern
+from .signature import (
+    EMPTY,
+    KEYWORD_ONLY,
+    POSITIONAL_ONLY,
+    VAR_KEYWORD,
+    VAR_POSITIONAL,
+    Given,
+    is_coroutine_function,
+    is_generator_function,
+    read_signature,
+    unwrap,
+)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Handler = Callable[..., Any]
@@ -72,22 +83,22 @@ def plan(handler: Handler, pattern: Pattern, where: Path | str) -> Plan:
     """
     site = _Site(handler, pattern, where)
     try:
-        signature = inspect.signature(handler)
+        signature = read_signature(handler)
     except (TypeError, ValueError):
         raise site.error("has no signature that Python can read", "wrap it in an async def function") from None
     parameters: list[Parameter] = []
     by_keyword = False
-    for parameter in signature.parameters.values():
+    for parameter in signature.parameters:
         source = _source_of(parameter, pattern)
         if source is None:
             _check_can_stay_empty(parameter, site)
             by_keyword = True  # what follows can only be passed by name
             continue
-        named = by_keyword or parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        named = by_keyword or parameter.kind == KEYWORD_ONLY
         annotation = Any if source in ("request", "params") else site.resolve(parameter.name, parameter.annotation)
         parameters.append(Parameter(parameter.name, source, annotation, named))
     try:
-        returns = site.resolve("return", signature.return_annotation)
+        returns = site.resolve("return", signature.returns)
     except ConfigError:  # nothing depends on it but documentation
         returns = Any
     return Plan(tuple(parameters), returns)
@@ -203,13 +214,10 @@ def _any_order(call: Handler, parameters: tuple[Parameter, ...], fills: list[Fil
 def _as_async(handler: Handler, run_sync: RunSync) -> Handler:
     """*handler* as something to await."""
 
-    def is_kind(check: Callable[[Any], bool]) -> bool:
-        return check(handler) or check(getattr(handler, "__call__", None))  # noqa: B004 - of an object
-
-    if is_kind(inspect.iscoroutinefunction):
+    if is_coroutine_function(handler):
         return handler
 
-    if is_kind(inspect.isasyncgenfunction) or is_kind(inspect.isgeneratorfunction):
+    if is_generator_function(handler):
 
         async def iterate(*args: Any, **named: Any) -> Any:
             return handler(*args, **named)  # runs nothing yet: the response iterates
@@ -219,7 +227,7 @@ def _as_async(handler: Handler, run_sync: RunSync) -> Handler:
     async def in_thread(*args: Any, **named: Any) -> Any:
         result = await run_sync(functools.partial(handler, **named) if named else handler, *args)
         # A plain wrapper around an async handler gives its coroutine back.
-        return await result if inspect.isawaitable(result) else result
+        return await result if isinstance(result, Awaitable) else result
 
     return in_thread
 
@@ -233,9 +241,9 @@ class _Site:
     def __init__(self, handler: Handler, pattern: Pattern, where: Path | str) -> None:
         self.pattern, self.where = pattern, where
         self.given: dict[str, Any] = getattr(handler, "keywords", {})  # what a partial has filled itself
-        target: Any = inspect.unwrap(handler)
+        target: Any = unwrap(handler)
         while isinstance(target, functools.partial):
-            target = inspect.unwrap(target.func)
+            target = unwrap(target.func)
         if not hasattr(target, "__code__"):
             target = getattr(type(target), "__call__", target)  # noqa: B004 - of an object
         self.code = getattr(target, "__code__", None)
@@ -252,7 +260,7 @@ class _Site:
 
     def resolve(self, name: str, annotation: Any) -> Any:
         """The annotation as a type; Any if there is none."""
-        if annotation is inspect.Parameter.empty:
+        if annotation is EMPTY:
             return Any
         holder = types.SimpleNamespace(__annotations__={name: annotation})
         try:
@@ -264,26 +272,24 @@ class _Site:
             ) from exc
 
 
-def _source_of(
-    parameter: inspect.Parameter, pattern: Pattern
-) -> Literal["request", "params", "path", "query", "body"] | None:
-    if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+def _source_of(parameter: Given, pattern: Pattern) -> Literal["request", "params", "path", "query", "body"] | None:
+    if parameter.kind in (VAR_POSITIONAL, VAR_KEYWORD):
         return None
     if parameter.name in RESERVED:
         return typing.cast('Literal["request", "params", "query", "body"]', parameter.name)
     return "path" if parameter.name in pattern.slugs else None
 
 
-def _check_can_stay_empty(parameter: inspect.Parameter, site: _Site) -> None:
-    if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
-        stars = "*" if parameter.kind is inspect.Parameter.VAR_POSITIONAL else "**"
+def _check_can_stay_empty(parameter: Given, site: _Site) -> None:
+    if parameter.kind in (VAR_POSITIONAL, VAR_KEYWORD):
+        stars = "*" if parameter.kind == VAR_POSITIONAL else "**"
         raise site.error(
             f"takes {stars}{parameter.name}, which nothing fills",
             "name the parameters; if a decorator hides them, give its wrapper @functools.wraps(function)",
         )
     # A default would hide the mistake: ``page: int = 1`` looks like a query parameter and would always be 1.
     kept = parameter.name.startswith("_") or parameter.name in site.given
-    if not kept or parameter.default is parameter.empty or parameter.kind is parameter.POSITIONAL_ONLY:
+    if not kept or parameter.default is EMPTY or parameter.kind == POSITIONAL_ONLY:
         names = ", ".join([*site.pattern.slugs, *RESERVED])
         raise site.error(
             f"has a parameter that nothing can fill: {parameter.name!r}",

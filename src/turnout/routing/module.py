@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import inspect
 import math
 import os
 import re
@@ -28,6 +27,7 @@ from typing import Any, Literal, NamedTuple
 from msgspec import Struct
 
 from ..errors import ConfigError
+from .signature import EMPTY, KEYWORD_ONLY, VAR_POSITIONAL, is_coroutine_function, read_signature
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH")
 
@@ -448,13 +448,24 @@ def _load_hook(file: Path, root: Path, name: str, parameters: tuple[str, str]) -
     wanted = f"async def {name}({', '.join(parameters)})"
     if hook is None:
         raise ConfigError(f"the file has no {name} function", file=file, line=1, cure=f"define {wanted}: ...")
-    if not inspect.iscoroutinefunction(hook):
+    if not is_coroutine_function(hook):
         raise source.error(name, f"{name} is not an async function", f"define it as {wanted}: ...")
     try:
-        inspect.signature(hook).bind(None, None)
+        _check_two(hook)
     except TypeError:
         raise source.error(
             name, f"{name} does not take two arguments, {' and '.join(parameters)}", f"define it as {wanted}: ..."
         ) from None
     function: Callable[..., Awaitable[Any]] = hook
     return function
+
+
+def _check_two(hook: Callable[..., Any]) -> None:
+    """Raise TypeError if *hook* cannot be called with two arguments."""
+    given = read_signature(hook).parameters
+    room = [each for each in given if each.kind < KEYWORD_ONLY and each.kind != VAR_POSITIONAL]
+    most = 2 if any(each.kind == VAR_POSITIONAL for each in given) else len(room)
+    needed = [each for each in room[2:] if each.default is EMPTY]
+    needed += [each for each in given if each.kind == KEYWORD_ONLY and each.default is EMPTY]
+    if most < 2 or needed:
+        raise TypeError
