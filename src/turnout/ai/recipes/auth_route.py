@@ -213,7 +213,7 @@ RECIPE = Recipe(
         (r"\b(?:signed|logged)[ -]in (?:users?|people|members?)\b|\bauthenticated users?\b", 3.5),
         (r"\bonly (?:for )?(?:signed|logged|authenticated|registered)", 2),
         (
-            r"\bprotected?\b|\brequires? (?:a )?(?:sign|log)[ -]?in\b|\brequires? authentication\b|\bbehind (?:a )?login\b",
+            r"\bprotected?\b|\brequires? (?:(?:a )?(?:sign|log)[ -]?in|authentication)\b|\bbehind (?:a )?login\b",
             3,
         ),
         (r"\b(?:own|their|his|her|my) (?:own )?(?:profile|row|data|account|settings|details)\b", 2.5),

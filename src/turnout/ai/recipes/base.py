@@ -31,6 +31,11 @@ _env_name = re.compile(r"[A-Z][A-Z0-9_]*").fullmatch
 _env_in_ask = re.compile(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]*[A-Z0-9]\b").findall
 
 
+def nothing(ask: str) -> dict[str, str]:
+    """The arguments in a sentence, where a recipe reads none."""
+    return {}
+
+
 class Argument(Struct, frozen=True):
     """One word that a recipe takes.
 
@@ -60,7 +65,7 @@ class Recipe(Struct, frozen=True):
     plan: Plan
     arguments: tuple[Argument, ...] = ()
     signs: tuple[tuple[str, float], ...] = ()
-    read: Read = dict
+    read: Read = nothing
 
     def parse(self, words: Sequence[str]) -> dict[str, str]:
         """Command line words as arguments: ``name=value``, or bare in their order.

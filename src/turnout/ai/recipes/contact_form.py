@@ -209,6 +209,7 @@ RECIPE = Recipe(
     signs=(
         (r"\bcontact\b", 3),
         (r"\b(?:contact|feedback|enquiry|inquiry|support)[ -](?:us )?(?:form|page|message|endpoint|route)", 3),
+        (r"\b(?:sends?|writes?|leaves?) us (?:a |an )?(?:message|mail|e-?mail|note)", 3.5),
         (r"\bform\b", 1),
         (r"\bfeedback\b", 1.5),
         (r"\b(?:mails?|e-?mails?|messages?)\b", 1),

@@ -278,9 +278,7 @@ def read(ask: str) -> dict[str, str]:
     if work := _WORK.search(text):
         word = work[1].replace(" ", "_").replace("-", "_")
         given["name"] = "clean_up" if re.match(r"clean|delet|remov|purg|expir", word) else f"{word}_job"
-    if old := re.search(r"\b(?:old|expired|stale)(?:er)?\s+([a-z_]+)|\b(?:delete|remove|purge)s?\s+([a-z_]+)", text):
-        given["old"] = old[1] or old[2]
-    given.pop("old", None)  # which table it is, the project must say: a guess would delete the wrong rows
+    # Which table it is, is never read here: a guess would delete the wrong rows.
     return given
 
 
@@ -319,8 +317,8 @@ RECIPE = Recipe(
     ),
     signs=(
         (r"\bcron\b|\bscheduled?\b|\bscheduler\b", 4),
-        (r"\bevery (?:\d+ )?(?:minutes?|hours?|nights?|days?|mornings?|evenings?|weeks?|months?)\b", 3.5),
-        (r"\bevery (?:sun|mon|tues|wednes|thurs|fri|satur)day\b", 3.5),
+        (r"\bevery (?:\d+ )?(?:minutes?|hours?|nights?|days?|mornings?|evenings?|weeks?|months?)\b", 4),
+        (r"\bevery (?:sun|mon|tues|wednes|thurs|fri|satur)day\b", 4),
         (r"\b(?:nightly|daily|hourly|weekly|monthly)\b", 3),
         (r"\b(?:jobs?|tasks?)\b", 1),
         (r"\b(?:clean ?-?up|purge|expired?|old(?:er)?|stale)\b", 1),

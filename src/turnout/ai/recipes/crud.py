@@ -543,10 +543,7 @@ def _migration(kind: str, table: str, fields: list[Field], owner: str | None) ->
     return text
 
 
-_RESOURCE = re.compile(
-    r"(?:crud(?: api| endpoints?| routes?)?(?: for| of)?|(?:endpoints?|routes?|api|resource) (?:for|to manage)|manage"
-    r"|list, (?:create|add)[a-z, ]*? (?:for )?)\s+(?:an? |the |my |our |all )?([a-z]+)"
-)
+_RESOURCE = re.compile(r"\b(?:for|manage|of)\s+(?:an? |the |my |our |all )?([a-z]+)")
 _WITH = re.compile(r"\bwith\s+(?:an? |the |their )?([a-z][a-z_ ,:()?]*)")
 _long = re.compile("body|content|text|description|message|notes|note|comment|bio|summary").fullmatch
 _numbers = re.compile("quantity|count|amount|price|number|stock|age|year|rating|position|views").fullmatch
@@ -556,23 +553,23 @@ _flags = re.compile("done|completed|published|active|enabled|archived").fullmatc
 def read(ask: str) -> dict[str, str]:
     """The resource and its fields, where a sentence names them: "endpoints for posts with title and body"."""
     text = ask.lower()
-    found = _RESOURCE.search(text)
-    if found is None:
-        return path_in(ask)
-    named = path_in(ask)
-    given = {**named, "name": singular(found[1])}
-    about = _WITH.search(text, found.end())
-    if about is not None:
-        fields = [_guess(word) for word in re.split(r",| and |, and ", about[1]) if word.strip()]
-        given["fields"] = " ".join(each for each in fields if each)
-    return {name: value for name, value in given.items() if value}
+    given = path_in(ask)
+    if resource := _RESOURCE.search(text):
+        given["name"] = singular(resource[1])
+    if about := _WITH.search(text, resource.end() if resource else 0):
+        named = re.split(r"\b(?:where|which|that|so|when|and (?:an? )?(?:list|endpoint|route)s?)\b", about[1])[0]
+        words = named.split() if ":" in named else re.split(r",\s*(?:and\s+)?|\s+and\s+", named)
+        fields = list(dict.fromkeys(filter(None, map(_guess, words))))
+        if fields:
+            given["fields"] = " ".join(fields)
+    return given
 
 
 def _guess(words: str) -> str:
     """``title:str`` of "a title"; empty where it is no name of a field."""
     word = words.strip().removeprefix("a ").removeprefix("an ").removeprefix("the ").strip()
     if ":" in word:
-        return word.replace(" ", "")
+        return word.rstrip(",.")
     name = "_".join(word.split())
     if not name or len(word.split()) > 2 or not re.fullmatch(r"[a-z][a-z_]*", name):
         return ""
@@ -600,7 +597,7 @@ RECIPE = Recipe(
     ),
     signs=(
         (r"\bcrud\b", 5),
-        (r"\b(?:endpoints|routes|api|resource)\b[^.]{0,20}\b(?:for|to manage)\b", 2),
+        (r"\b(?:endpoints|routes|api|resource)\b[^.]{0,20}\b(?:for|to manage)\b", 2.5),
         (r"\blist\b", 1),
         (r"\b(?:create|add|post|make)\b", 0.5),
         (r"\b(?:read|get|show|fetch|view)\b", 0.5),

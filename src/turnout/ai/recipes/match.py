@@ -33,12 +33,16 @@ class Match(Struct, frozen=True):
 
 
 def match(ask: str) -> Match | None:
-    """The recipe that *ask* means, if one stands clearly above the next."""
+    """The recipe that *ask* means, if one stands clearly above the next and the sentence says what it must know."""
     (best, score), (_, second) = scores(ask)[:2]
     if score < LEAST or score - second < MARGIN:
         return None
     recipe = RECIPES[best]
-    return Match(recipe, score, recipe.read(ask))
+    args = recipe.read(ask[:LONGEST])
+    # CRUD of what, and with which fields: that is for the user to say.
+    if any(each.default is None and each.name not in args for each in recipe.arguments):
+        return None
+    return Match(recipe, score, args)
 
 
 def scores(ask: str) -> list[tuple[str, float]]:

@@ -252,7 +252,7 @@ _TOPIC = re.compile(r"\b(weather|exchange rates?|currency|geocod\w+|stocks?|news
 
 def read(ask: str) -> dict[str, str]:
     """The path, the parameter, the variable of the address and the time, where a sentence names them."""
-    given = {}
+    given: dict[str, str] = {}
     if found := _QUERY_IN_PATH.search(ask):
         given |= {"path": found[1], "query": found[2], "name": slug(found[1])}
     elif path := path_in(ask).get("path"):
