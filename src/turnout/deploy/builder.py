@@ -239,25 +239,37 @@ class Builder:
             target.write_bytes((self.root / name).read_bytes())
         _write_json(dest / MANIFEST, self.manifest.to_json())
 
-    def vendor(self, dest: Path, drop: frozenset[str]) -> None:
+    def vendor(self, dest: Path, drop: frozenset[str], doors: tuple[str, ...]) -> None:
         """Turnout without its tools, and the packages that the project names, as installed here.
 
         Args:
             drop: Names of distributions that the target has, or has no use for.
+            doors: Modules of ``turnout.adapters`` that its entry file needs.
 
         Raises:
             ConfigError: a package is not installed, or is compiled for another system.
         """
-        write_turnout(dest)
+        write_turnout(dest, self.uses, doors)
         for distribution in distributions(self.root / "pyproject.toml", drop):
             distribution.write(dest)
 
     def compile(self, dest: Path) -> None:
-        """Byte code that is never compared with its source: nothing here changes after the build."""
+        """Byte code that is never compared with its source: nothing here changes after the build.
+
+        Turnout's own source and docstrings are left out of what ships: a trace needs file and line only.
+        """
+        own = dest / "turnout"
+        if own.is_dir():
+            self._compile(own, dest, "-b", "-o", "2")
+            for path in own.rglob("*.py"):
+                path.unlink()
+        self._compile(dest, dest)
+
+    def _compile(self, folder: Path, dest: Path, *options: str) -> None:
         command = [sys.executable, "-I", "-S", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
         # One process and a fixed order: byte code notes which strings its process had seen before.
         done = subprocess.run(
-            [*command, "-s", str(dest), str(dest)], capture_output=True, text=True, check=False,
+            [*command, *options, "-s", str(dest), str(folder)], capture_output=True, text=True, check=False,
             env={**os.environ, "PYTHONHASHSEED": "0"},
         )  # fmt: skip
         if done.returncode != 0:

@@ -6,33 +6,75 @@ requirement that is not for this system is not installed here either.
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import sys
 import tomllib
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 
 from ..errors import ConfigError
 
-# Tools and the native server: no function has a use for them.
-_TOOLS = frozenset({"ai", "cli", "console", "contract", "client", "clients", "deploy", "dev", "docs", "server"})
-_TOOLS_FILES = frozenset({"testing.py", "__main__.py", "stalls.py"})
+# What every built project runs; from there on the imports say what else is needed.
+_START = ("built.py", "instrumentation.py", "tracing.py", "py.typed")
+# Files whose inner imports are for parts that the build knows to be used or not.
+_GATED = {"__init__.py": "", "built.py": "tasks", "project.py": "", "auth/__init__.py": "auth"}
+_PACKAGE = Path(__file__).parent.parent
 _LEFT_OUT = frozenset({"__pycache__", "tests", "test"})
 _KEPT_OF_INFO = frozenset({"METADATA", "entry_points.txt"})
 _name = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?")
 
 
-def write_turnout(dest: Path) -> None:
-    """Turnout as it runs in a function: no tools, no server."""
-    source = Path(__file__).parent.parent
-    for path in sorted(source.rglob("*")):
-        inside = path.relative_to(source)
-        tool = inside.parts[0] in _TOOLS or inside.as_posix() in _TOOLS_FILES
-        if path.is_file() and not tool and "__pycache__" not in inside.parts and path.suffix not in (".pyc", ".pyi"):
-            target = dest / "turnout" / inside
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+def write_turnout(dest: Path, uses: set[str], doors: tuple[str, ...]) -> None:
+    """Turnout as it runs in a function: what *doors* and the parts in *uses* need, and neither server nor tools."""
+    for inside in sorted(_needed(uses, doors)):
+        target = dest / "turnout" / inside
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(_PACKAGE / inside, target)
+
+
+def _needed(uses: set[str], doors: tuple[str, ...]) -> set[str]:
+    waiting = [*_START, *(f"adapters/{door}.py" for door in doors)]
+    for part in uses:
+        waiting += [f"{part}.py"] if (_PACKAGE / f"{part}.py").is_file() else _folder(part)
+    found: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        if name.endswith(".py"):
+            gate = _GATED.get(name)
+            waiting += _imported(name, inner=gate is None or gate in uses)
+            waiting += [f"{parent.as_posix()}/__init__.py" for parent in Path(name).parents if parent.name]
+            waiting.append("__init__.py")
+    return found
+
+
+def _folder(part: str) -> list[str]:
+    """Every file of a package, those that are no code included."""
+    return [
+        path.relative_to(_PACKAGE).as_posix()
+        for path in (_PACKAGE / part).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+
+
+def _imported(name: str, *, inner: bool) -> Iterator[str]:
+    """The files of Turnout that the file *name* imports; *inner*: also inside of functions."""
+    tree = ast.parse((_PACKAGE / name).read_bytes())
+    for node in ast.walk(tree) if inner else tree.body:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            place = (_PACKAGE / name).parents[node.level - 1]
+            parts = node.module.split(".") if node.module else []
+            for words in ([*parts, alias.name] for alias in node.names):
+                for length in range(1, len(words) + 1):
+                    path = place.joinpath(*words[:length])
+                    for each in (path.with_suffix(".py"), path / "__init__.py"):
+                        if each.is_file():
+                            yield each.relative_to(_PACKAGE).as_posix()
 
 
 class Distribution:
