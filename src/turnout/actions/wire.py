@@ -213,11 +213,13 @@ def page_of(request: Request) -> str | None:
     """Path and query of the page that held the form: of this site, and no action's address; None if nothing says."""
     said = request.search_params.get(PAGE)
     if said is None:
-        said = request.headers.get("referer") or ""
-        origin = request.url.origin
-        if said != origin and not said.startswith(f"{origin}/"):
+        scheme, _, rest = (request.headers.get("referer") or "").partition("#")[0].partition("://")
+        host, slash, path = rest.partition("/")
+        # Or the Host that was asked for: a proxy that is not trusted, or a second name of this machine, does not
+        # make a page another site's. Nothing but the path is used.
+        if scheme not in ("http", "https") or host not in (request.url.host, request.host):
             return None
-        said = said[len(origin) :].partition("#")[0] or "/"
+        said = slash + path or "/"
     if said.startswith(f"{PREFIX}/"):
         return None
     try:
