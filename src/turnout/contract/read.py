@@ -265,7 +265,7 @@ class _Reader:
         if returns is Any:
             if not replies and type(handler).__name__ == "Webhook":
                 return [Reply(200, JSON, known.WEBHOOK_ANSWER)]
-            return [_settled(each) for each in replies] or [Reply(200, JSON)]
+            return [_settled(each) for each in replies] or ([] if found.was_read else [Reply(200, JSON)])
         said = [reply for kind in _members(returns) for reply in self.annotated(kind, found)]
         # A Response that is made is seen, whatever the annotation says.
         return [*said, *(each for each in replies if not each.data and each.media != ANY_MEDIA and each not in said)]
@@ -273,7 +273,8 @@ class _Reader:
     def annotated(self, kind: Any, found: Found) -> Iterator[Reply]:
         """The replies that one member of the annotation speaks of."""
         if kind is None or kind is type(None):
-            yield Reply(204)
+            if not found.was_read or any(each.status == 204 for each in found.replies):
+                yield Reply(204)
         elif typing.get_origin(kind) is typing.Annotated and _is_response(typing.get_args(kind)[0]):
             yield from self.promised(typing.get_args(kind)[1:], found)
         elif _is_response(kind):
@@ -311,6 +312,8 @@ class _Reader:
                 draft.replies = [*draft.replies, Reply(303, None, {}, ("Location",))]
         if config.rate_limit is not None:
             draft.refusals.append(known.OVER_LIMIT)
+        if draft.method == "GET" and (config.cache is not None or config.revalidate):
+            draft.replies = [*draft.replies, Reply(304)]  # what is kept has an ETag
 
     def decorators(self, draft: _Draft, handler: Any) -> None:
         """What ``@idempotent`` and an object that takes webhooks add."""

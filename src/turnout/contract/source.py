@@ -21,7 +21,7 @@ from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from ..errors import HTTPError
 from ..http.form import FormData
@@ -71,6 +71,7 @@ class Found(Struct):
     bodies: list[Body] = []
     query: dict[str, Schema] = {}
     writes_status_of_error: bool = False  # an error.py that answers with the status of what was raised
+    was_read: bool = False  # there was a source to read
 
     def add(self, other: Found, *, replies: bool) -> None:
         """Take over what a function that is called has."""
@@ -172,6 +173,7 @@ class _Reader:
         self.assigned: dict[str, list[ast.expr]] = {}
         self.touched: set[str] = set()  # names whose value is changed in place
         self.checked: set[str] = set()  # names that are compared with None
+        self.statuses: dict[str, list[ast.expr]] = {}  # what is set as the status of a response by that name
         self.parameters = {each.arg: each for each in _parameters(node)}
         self.first = next(iter(self.parameters), None)
         for each in self.own_nodes():
@@ -190,6 +192,8 @@ class _Reader:
         if isinstance(node, ast.Assign):
             for target in node.targets:
                 self._note_target(target, node.value)
+                if isinstance(target, ast.Attribute) and target.attr == "status" and isinstance(target.value, ast.Name):
+                    self.statuses.setdefault(target.value.id, []).append(node.value)
         elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)) and node.value is not None:
             self._note_target(node.target, node.value)
         elif isinstance(node, (ast.AugAssign, ast.For, ast.AsyncFor)):
@@ -220,6 +224,7 @@ class _Reader:
             self.touched.add(target.value.id)
 
     def read(self) -> Found:
+        self.found.was_read = True
         own = list(self.own_nodes())
         generates = any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in own)
         if generates:
@@ -375,8 +380,12 @@ class _Reader:
     # -- what is returned
 
     def returned(self, node: ast.expr | None) -> None:
-        for value in self.values(node):
-            self.found.replies += self.replies_of(value)
+        replies = [reply for value in self.values(node) for reply in self.replies_of(value)]
+        if isinstance(node, ast.Name) and node.id in self.statuses:
+            # ``page.status = 404`` before ``return page``
+            given = [self.status(each) for each in self.statuses[node.id]]
+            replies = [structs.replace(reply, status=status, data=False) for reply in replies for status in given]
+        self.found.replies += replies
 
     def values(self, node: ast.expr | None, seen: frozenset[str] = frozenset()) -> Iterator[ast.expr | None]:
         """The expressions that *node* may be, each branch and each assignment on its own."""
