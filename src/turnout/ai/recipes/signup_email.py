@@ -247,7 +247,7 @@ def test_each_account_is_greeted_once() -> None:
             from lib.welcome import send_welcome
 
             for _ in range(2):
-                await send_welcome.enqueue("user 1", "ada@example.com", "<b>Ada</b>")
+                await send_welcome.enqueue("user-1", "ada@example.com", "<b>Ada</b>")
             await drain()
 
             (message,) = outbox
