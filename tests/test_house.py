@@ -14,7 +14,7 @@ import turnout
 
 SRC = Path(turnout.__file__).parent
 
-VALUES = {"errors", "env", "log", "http", "config"}
+VALUES = {"errors", "env", "log", "logger", "http", "config"}
 GROUND = {"context", "middleware", "admission", "threads", "routing", "db"}
 DOORS = {"server", "adapters"}
 STORES = {"store"}
@@ -40,6 +40,7 @@ BELOW_FEATURES = {"errors", "env", "log", "http", "config", "context", "db", *ST
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "env": {"errors"},
+    "logger": set(),
     "log": {"errors", "env"},
     "http": {"errors", "log"},
     "config": {"errors", "env", "http"},
@@ -64,9 +65,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tasks": BELOW_FEATURES,
     "auth": BELOW_FEATURES | {"mail", "ratelimit", "templates"},
     "actions": BELOW_FEATURES | {"templates", "cache", "auth"},
-    "app": {"errors", "log", "http", "context", "routing", "middleware", "admission", "threads"},
+    "app": {"errors", "log", "logger", "http", "context", "routing", "middleware", "admission", "threads"},
     "project": VALUES | GROUND | FEATURES | {"app"},
-    "contract": VALUES | GROUND | {"app", "auth", "project"},
+    "contract": VALUES | GROUND | {"app", "auth", "project", "ratelimit"},
     "client": {"errors", "contract"},
     "server": {"errors", "log", "http", "config"},
     "adapters": {"errors", "log", "http", "config"},

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
+from ..contract.diff import is_automatic
 from ..contract.model import REF, Contract, Operation, Parameter
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -82,15 +83,6 @@ def ordered(contract: Contract) -> list[Operation]:
     """
     own = [each for each in contract.operations if not is_automatic(each, contract)]
     return sorted(own, key=lambda each: (each.path, _rank(each.method), each.method))
-
-
-def is_automatic(operation: Operation, contract: Contract) -> bool:
-    """Whether no function of the project's is called so: the operation stands where another one does."""
-    return operation.method in ("HEAD", "OPTIONS") and any(
-        (each.file, each.line) == (operation.file, operation.line) and each.method not in ("HEAD", "OPTIONS")
-        for each in contract.operations
-        if each.path == operation.path
-    )
 
 
 def _rank(method: str) -> int:

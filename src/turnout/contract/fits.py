@@ -74,7 +74,7 @@ class _Comparison:
         found: list[Misfit] = []
         lost: list[Schema] = []
         for atom in self.source.of(source):
-            outcomes = [self.atom(atom, other, at) for other in takes if _kind_fits(atom, other)]
+            outcomes: list[list[Misfit]] = [self.atom(atom, other, at) for other in takes if _kind_fits(atom, other)]
             if not outcomes:
                 lost.append(atom)
             elif all(outcomes):
