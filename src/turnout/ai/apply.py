@@ -57,11 +57,13 @@ class Journal(Struct, frozen=True):
 
     Attributes:
         made: Folders that did not exist before.
+        unmade: Folders that go, if nothing is left in them.
     """
 
     run: str
     entries: list[Entry]
     made: list[str] = field(default_factory=list)
+    unmade: list[str] = field(default_factory=list)
 
 
 def apply(root: Path, change: ChangeSet, *, run: str) -> Journal:
@@ -116,8 +118,7 @@ def undo(root: Path, journal: Journal, *, keep: frozenset[str] = frozenset()) ->
                 entries.append(Entry(entry.path, now, wanted))
         if moved:
             raise Conflict(moved)
-        _do(tree, store, Journal(journal.run, entries))
-        tree.remove_empty(journal.made)
+        _do(tree, store, Journal(journal.run, entries, unmade=journal.made))
         return [entry.path for entry in entries]
 
 
@@ -215,6 +216,7 @@ def _do(tree: Tree, store: Path, journal: Journal) -> None:
         _take_back(tree, journal)
         _end(store)
         raise
+    tree.remove_empty(journal.unmade)
     _end(store)
 
 
@@ -256,6 +258,7 @@ def _recover(tree: Tree, store: Path) -> str | None:
     if all(tree.read(entry.path) in (entry.before, entry.after) for entry in journal.entries):
         for number, entry in enumerate(journal.entries):
             _swap(tree, entry.path, _spare(journal, number), entry.before, entry.after)
+        tree.remove_empty(journal.unmade)
     else:  # somebody has changed one since: theirs stays, and the others go back to what they were
         _take_back(tree, journal)
     _end(store)

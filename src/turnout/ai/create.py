@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import difflib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -107,6 +107,7 @@ class Failed(Struct, frozen=True, tag=True):
 
 
 Event = Context | Matched | Token | FileDraft | Gate | Repair | Ready | Failed
+Events = AsyncGenerator[Event, None]
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -235,16 +236,16 @@ class Run:
         """The name of this run in the run store."""
         return self.kept.record.id if self.kept else ""
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def events(self) -> Events:
         """Do the work, a step at a time; the last event is ``Ready`` or ``Failed``.
 
         Raises:
             NobodyToAsk: no recipe means the sentence, and there is no model.
             ConfigError: a recipe cannot do it in this project, or the settings are wrong.
         """
-        found = self._recipe()
         self.kept = new_run(self.root, self.redact(self.ask), arguments=self.options.arguments)
         try:
+            found = self._recipe()
             steps = self._from_recipe(*found) if found else self._from_model()
             async for event in steps:
                 yield event
@@ -279,14 +280,14 @@ class Run:
                 raise
             return None  # it cannot do this here; a model may
 
-    async def _from_recipe(self, name: str, arguments: dict[str, str], change: ChangeSet) -> AsyncIterator[Event]:
+    async def _from_recipe(self, name: str, arguments: dict[str, str], change: ChangeSet) -> Events:
         yield Matched(name, arguments)
         self._note(by=f"recipe {name}", arguments=arguments)
         async for event in self._judge(1, change, []):
             yield event
         yield self._end("the recipe's proposal did not pass in this project")
 
-    async def _from_model(self) -> AsyncIterator[Event]:
+    async def _from_model(self) -> Events:
         model = self._model = self._opened()
         start, ask = self._retried()
         first = brief(ask, self.view, self.redact, tokens=self.settings.context_tokens, start=start)
@@ -318,7 +319,7 @@ class Run:
         self.change, self.findings, self.proved = best.change, best.findings, best.proved
         yield self._end(f"no answer of {model.name} passed in {len(attempts)} attempts")
 
-    async def _turn(self, model: Model, told: Brief) -> AsyncIterator[str]:
+    async def _turn(self, model: Model, told: Brief) -> AsyncGenerator[str, None]:
         """One answer, piece by piece as it comes."""
         self._said("user", told.prompt)
         pieces: asyncio.Queue[str | None] = asyncio.Queue()
@@ -355,20 +356,22 @@ class Run:
         answer = parse(text)
         base = _keep(before.change, before.findings, answer) if before else start
         change, said = autofix(to_changeset(answer, self.view, before=base))
-        problems = [Finding("answer", None, "TRN190", what, "answer in the form that was shown") for what in answer.problems]
+        problems = [
+            Finding("answer", None, "TRN190", what, "answer in the form that was shown") for what in answer.problems
+        ]
         return change, said, problems
 
     def _opened(self) -> Model:
+        from .recipes import RECIPES
+
         name = self._model_name()
         if name is None:
             raise NobodyToAsk(
                 "no recipe means this sentence, and there is no model to ask" if self.settings.enabled else _OFF,
-                cure="turnout create --recipes lists the recipes; for a model set model under [tool.turnout.ai], or "
-                "TURNOUT_AI_MODEL and a provider's key; turnout create --doctor shows what is there",
+                cure=f"say it in the words of a recipe ({', '.join(sorted(RECIPES))}), or name a model: --model, "
+                "TURNOUT_AI_MODEL or [tool.turnout.ai]; turnout create --doctor shows what is there",
             )
-        return open_model(
-            name, self.environment, base_url=self.settings.base_url, timeout_s=self.settings.answer_s
-        )
+        return open_model(name, self.environment, base_url=self.settings.base_url, timeout_s=self.settings.answer_s)
 
     def _model_name(self) -> str | None:
         return choose(self.options.model, self.settings.model, self.environment) if self.settings.enabled else None
@@ -383,7 +386,7 @@ class Run:
 
     async def _judge(
         self, number: int, change: ChangeSet, problems: list[Finding], fixed: list[str] | None = None
-    ) -> AsyncIterator[Event]:
+    ) -> Events:
         """Paths and form first, since nothing of a refused path is ever on a disk; then the gates."""
         for file in change.files:
             yield FileDraft(file.path, len((file.text or "").splitlines()))
@@ -407,9 +410,11 @@ class Run:
         self._last = attempt
         self.change, self.findings, self.proved = change, attempt.findings, attempt.proved
         if self.kept is not None:
-            self.kept.attempt(number, change, {"proved": attempt.proved, "gates": attempt.gates, "report": attempt.report()})
+            self.kept.attempt(
+                number, change, {"proved": attempt.proved, "gates": attempt.gates, "report": attempt.report()}
+            )
 
-    async def _gates(self, change: ChangeSet) -> AsyncIterator[Gate | Verdict]:
+    async def _gates(self, change: ChangeSet) -> AsyncGenerator[Gate | Verdict, None]:
         from .gates import run_gates
 
         done: asyncio.Queue[GateReport | None] = asyncio.Queue()
@@ -445,7 +450,7 @@ class Run:
         assert self.kept is not None and self.change is not None
         self.kept.write("change.json", self.change)
         self.kept.write("bases.json", self._bases())
-        self._note(state="proved" if self.proved else "failed", summary=self.change.summary)
+        self._note(state="proved" if self.proved else "failed", proved=self.proved, summary=self.change.summary)
         if self.proved:
             return Ready(self.id, self.change.summary)
         if not self.findings and not self.options.execute:
@@ -455,7 +460,9 @@ class Run:
 
     def _bases(self) -> dict[str, str]:
         files = self.change.files if self.change else []
-        return {file.path: text for file in files if file.base_sha256 and (text := self.view.read(file.path)) is not None}
+        return {
+            file.path: text for file in files if file.base_sha256 and (text := self.view.read(file.path)) is not None
+        }
 
     def _said(self, who: str, text: str) -> None:
         if self.kept is not None:
@@ -481,7 +488,7 @@ class Run:
             raise TurnoutError("this proposal is not proved, so it is not applied")
         return apply_run(self.root, self.kept, self.change)
 
-    async def rebase(self) -> AsyncIterator[Event]:
+    async def rebase(self) -> Events:
         """Put the proposal on top of the files as they are now, and judge it again.
 
         Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import lint, policy, protocol
+from .gates.codes import CODES
 
 
 def explain(code: str) -> str | None:
@@ -12,4 +13,4 @@ def explain(code: str) -> str | None:
 
 def codes() -> dict[str, str]:
     """Every code with its meaning."""
-    return {**lint.CODES, **policy.CODES, **protocol.CODES}
+    return {**lint.CODES, **policy.CODES, **protocol.CODES, **CODES}

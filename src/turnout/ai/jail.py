@@ -140,17 +140,16 @@ async def jailed(
     """
     mode = mode or await strongest(sandbox)
     limits = limits or Limits()
-    work = Path(os.path.realpath(work))
     with tempfile.TemporaryDirectory(prefix="turnout-root-") as root, _pipe() as (reading, writing):
         spec = {
             "mode": {"bwrap": "inner", "sandbox-exec": "limits"}.get(mode, mode),
             "root": root,
-            "cwd": str(work),
-            "writable": [str(work), *map(os.path.realpath, writable)],
+            "cwd": _real(work),
+            "writable": [_real(work), *map(_real, writable)],
             "readable": _existing([*own_paths(), *map(str, readable)]),
             "limits": {name: getattr(limits, name) for name in limits.__struct_fields__},
             "wall_s": timeout_s,
-            "env": {**_environment(work), **(env or {})},
+            "env": {**_environment(_real(work)), **(env or {})},
             "status_fd": writing,
         }
         started = time.monotonic()
@@ -242,11 +241,16 @@ def _existing(paths: Iterable[str]) -> list[str]:
     return [path for path in found if not any(path.startswith(f"{other}/") for other in found)]
 
 
-def _environment(work: Path) -> dict[str, str]:
+def _real(path: Path) -> str:
+    """The one place of *path*: what is bound and what is allowed must be the same folder."""
+    return os.path.realpath(path)
+
+
+def _environment(work: str) -> dict[str, str]:
     return {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
-        "HOME": str(work),
-        "TMPDIR": str(work),
+        "HOME": work,
+        "TMPDIR": work,
         "LANG": "C.UTF-8",
         "TZ": "UTC",
         "PYTHONDONTWRITEBYTECODE": "1",

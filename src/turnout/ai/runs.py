@@ -47,7 +47,7 @@ class Record(Struct):
     by: str = ""
     arguments: dict[str, str] = field(default_factory=dict)
     attempts: int = 0
-    best: int = 0
+    proved: bool = False
     summary: str = ""
     why: str = ""
     requests: int = 0
