@@ -7,7 +7,6 @@ bytes come and go is a door's business, what a route does is its file's.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -27,6 +26,7 @@ from .http.guard import AllowedHosts
 from .http.path import is_plain, join, segments
 from .http.request import Request, RouteInfo
 from .http.response import Response, to_response
+from .logger import get_logger
 from .middleware import Endpoint, Middleware, compose
 from .routing.pattern import Pattern
 from .routing.signature import is_coroutine_function
@@ -36,7 +36,7 @@ from .threads import Threads
 if TYPE_CHECKING:
     import asyncio
 
-logger = logging.getLogger("turnout.app")
+logger = get_logger("turnout.app")
 
 ErrorHandler = Callable[[Exception, Request], Awaitable[Response | None]]
 ErrorPage = Callable[[Exception, Request], str]

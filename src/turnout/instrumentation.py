@@ -30,8 +30,6 @@ from .http.request import Request
 
 logger = logging.getLogger("turnout.instrumentation")
 
-FILE = "instrumentation.py"
-
 
 class Instrumentation:
     """The two functions of one project's file.

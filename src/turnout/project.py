@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from .http.fetch import PROBES
 from .http.guard import AllowedHosts
 from .http.request import Request
 from .http.response import Response
+from .logger import get_logger
 from .middleware import Endpoint, Middleware, compose
 from .routing.bind import bind
 from .routing.manifest import ActionFile, Built, Manifest, RouteFile
@@ -39,13 +39,13 @@ from .routing.module import (
     read_exports,
 )
 from .routing.pattern import Pattern, Segment
-from .routing.scan import scan
+from .routing.scan import INSTRUMENTATION, scan
 from .threads import Threads
 
 if TYPE_CHECKING:
     from .actions.wire import Site
 
-logger = logging.getLogger("turnout.project")
+logger = get_logger("turnout.project")
 
 
 class Project(Struct, frozen=True):
@@ -361,11 +361,10 @@ def _plug_cache(app: App) -> None:
 
 def _plug_instrumentation(app: App, app_dir: Path, root: Path) -> None:
     """``app/instrumentation.py``, if there is one: begun before the rest of the app, ended after it."""
-    from .instrumentation import FILE as NAME
-    from .instrumentation import Instrumentation
-
-    file = app_dir / NAME
+    file = app_dir / INSTRUMENTATION
     if file.is_file():
+        from .instrumentation import Instrumentation
+
         found = Instrumentation(load_module(file, root), file)
         app.on_startup.insert(0, found.start)
         app.on_shutdown.insert(0, found.stop)
@@ -398,6 +397,8 @@ def _plug_watchers(app: App, config: Config) -> None:
         app.watch(Stalls(counted.stall if counted is not None else None))
 
     async def trace() -> None:
+        if "opentelemetry" not in sys.modules:  # asked before it is imported: a cold start has no time for it
+            return
         from . import tracing
 
         watcher = tracing.watcher()

@@ -6,7 +6,7 @@ title, status and the request id, which the log line carries too.
 
 from __future__ import annotations
 
-from http import HTTPStatus
+from functools import cache
 from typing import Any
 
 from ..errors import DbError, HTTPError
@@ -15,8 +15,7 @@ from .request import Request
 from .response import Response
 
 PROBLEM = "application/problem+json"
-_TITLES = {status.value: status.phrase for status in HTTPStatus}
-_TITLES |= {413: "Content Too Large", 422: "Unprocessable Content"}  # renamed by RFC 9110
+_RENAMED = {413: "Content Too Large", 422: "Unprocessable Content"}  # by RFC 9110
 # What a database error may say to a client: text of its own would quote row values.
 _DB_DETAILS = {
     400: "The data was refused by the database",
@@ -26,9 +25,14 @@ _DB_DETAILS = {
 }
 
 
+@cache
 def title(status: int) -> str:
     """The reason phrase of RFC 9110 section 15, or ``Error``."""
-    return _TITLES.get(status, "Error")
+    from http import HTTPStatus
+
+    if status in _RENAMED:
+        return _RENAMED[status]
+    return HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Error"
 
 
 def status_of(exc: BaseException) -> int:

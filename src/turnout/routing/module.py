@@ -10,7 +10,6 @@ escaped, so no two folders share one; a folder beside a file of its name (``post
 
 from __future__ import annotations
 
-import ast
 import importlib
 import math
 import os
@@ -254,11 +253,15 @@ class _Source:
     def find(self, name: str) -> _Binding:
         """How and where *name* is bound, the last time."""
         if self._found is None:
+            import ast
+
             self._found = {}
             self._collect(ast.parse(self.file.read_bytes()).body)
         return self._found.get(name, _Binding("import", 1))  # ``from x import *`` names nothing
 
     def _collect(self, nodes: list[Any]) -> None:
+        import ast
+
         found = self._found
         assert found is not None
         for node in nodes:
