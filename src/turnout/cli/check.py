@@ -116,9 +116,12 @@ class _Found:
         routes = manifest.routes if manifest else ()
         for route in routes:
             self.route(route)
-        for file in sorted({file for route in routes for file in route.middleware}):
+        for each in manifest.actions if manifest else ():
+            self.actions(each.file)
+        places = [*routes, *(manifest.actions if manifest else ())]
+        for file in sorted({file for place in places for file in place.middleware}):
             self.tried(lambda file=file: load_middleware(file, root))  # type: ignore[misc]
-        for file in sorted({file for route in routes for file in route.errors}):
+        for file in sorted({file for place in places for file in place.errors}):
             self.tried(lambda file=file: load_error(file, root))  # type: ignore[misc]
         if (root / "templates").is_dir():
             self.templates()
@@ -131,6 +134,23 @@ class _Found:
         from ..templates import Templates
 
         self.errors.extend(self.tried(Templates(self.root / "templates").check) or ())
+
+    def actions(self, file: Path) -> None:
+        """Load one file of actions and read the signature of each."""
+        from ..actions.action import Action
+        from ..actions.arguments import plan_of
+        from ..routing.module import load_module, read_constants
+
+        module = self.tried(lambda: load_module(file, self.root))
+        constants = self.tried(lambda: read_constants(module, file)) if module else None
+        values = vars(module).values() if module else ()
+        own = [each for each in values if isinstance(each, Action) and each.file == file]
+        for action in own:
+            self.tried(lambda: plan_of(action))  # noqa: B023
+        if own and constants and constants.auth is None:
+            names = ", ".join(each.name for each in own)
+            place = file.relative_to(self.root).as_posix()
+            self.undeclared.append({"pattern": f"actions: {names}", "methods": ["POST"], "file": place})
 
     def route(self, route: RouteFile) -> None:
         """Load one route file and read the signature of each of its handlers."""

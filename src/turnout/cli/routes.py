@@ -1,4 +1,4 @@
-"""List the routes of the project in the current folder, in path order."""
+"""List the routes of the project in the current folder, in path order; or its actions."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("folder", nargs="?", type=Path, help="the project (default: the current folder)")
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
+    parser.add_argument("--actions", action="store_true", help="the actions and their addresses instead")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one line per route."""
+    """Print one line per route, or per action."""
     root = project_root(args.folder)
+    if args.actions:
+        return _actions(root, as_json=args.json)
     # Those of the project: what Turnout and public/ answer besides is the same everywhere, or seen in the folder.
     routes = [route for route in load(root, "development").app.routes if route.file.name == ROUTE]
     width = max([len(route.pattern.text) for route in routes], default=0)
@@ -33,6 +36,21 @@ def run(args: argparse.Namespace) -> int:
             print(json.dumps({"pattern": route.pattern.text, "methods": methods, "file": file}))
         else:
             print(f"{route.pattern.text:<{width}}  {' '.join(methods):<16}  {file}")
+    return 0
+
+
+def _actions(root: Path, *, as_json: bool) -> int:
+    from ..actions import registry
+
+    load(root, "development")
+    groups = sorted(registry.known().actions.items())
+    found = [(action, file.relative_to(root).as_posix()) for file, group in groups for action in group.values()]
+    width = max([len(action.name) for action, _ in found], default=0)
+    for action, name in found:
+        if as_json:
+            print(json.dumps({"action": action.name, "url": action.url, "file": name}))
+        else:
+            print(f"{action.name:<{width}}  {action.url}  {name}:{action.line}")
     return 0
 
 
