@@ -122,6 +122,8 @@ class Reader:
         self.files = [each for each in free if each.kind in ("file", "files")]
         self.fields = [each for each in free if each.kind == "field"]
         self.body = next((each for each in free if each.kind == "body"), None)
+        for each in self.fields:
+            _check_type(action, each)
         try:
             model = _model(action.name, self.fields)
             self.from_json, self.from_text = jsontext.decoder(model), jsontext.text_converter(model)
@@ -250,6 +252,21 @@ def _takes_text(annotation: Any) -> bool:
     if typing.get_origin(annotation) in _UNIONS:
         return any(map(_takes_text, typing.get_args(annotation)))
     return annotation in (str, Any, object)
+
+
+def _check_type(action: Action, field: Parameter) -> None:
+    """Refuse a type that msgspec leaves to hooks that nobody has given: no value would ever fit."""
+    for each in (field.type, *typing.get_args(bare(field.type))):
+        try:
+            foreign = isinstance(msgspec.inspect.type_info(each), msgspec.inspect.CustomType)
+        except Exception:  # an argument that is no type, such as a choice of a Literal
+            continue
+        if foreign:
+            raise _error(
+                action,
+                f"has a parameter {field.name!r} of a type that no form and no JSON holds: {each!r}",
+                "take the texts and make it of them; a pydantic model is the whole form, as body: Model",
+            )
 
 
 def _by_name(fields: list[Parameter], value: Any) -> dict[str, Any]:
