@@ -19,6 +19,7 @@ from .config import FILE, Config, built_config, load_config
 from .env import Mode, env
 from .errors import ConfigError, DbError
 from .http.address import Trust
+from .http.aside import need_loop
 from .http.cors import Cors
 from .http.fetch import PROBES
 from .http.guard import AllowedHosts
@@ -111,15 +112,17 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
     site, actions = _load_actions(config, manifest, threads, shared)
     app = App(
         [
-            *(
-                (_load_route if built is None or built.eager else _later)(file, root, threads, shared)
-                for file in manifest.routes
-            ),
+            *(_route(file, root, threads, shared, built) for file in manifest.routes),
             *(_plug_public(config) if _uses(built, "static") else ()),
-            *(_plug_wire(config, manifest) if _uses(built, "auth") else ()),
-            *(_plug_pages(config, manifest) if _uses(built, "auth") else ()),
-            *_plug_metrics(config),
-            *actions,
+            *_waiting(
+                built,
+                [
+                    *(_plug_wire(config, manifest) if _uses(built, "auth") else ()),
+                    *(_plug_pages(config, manifest) if _uses(built, "auth") else ()),
+                    *_plug_metrics(config),
+                    *actions,
+                ],
+            ),
         ],
         allowed_hosts=AllowedHosts(config.allowed_hosts),
         trust=Trust.of(config.trusted_proxies, config.origin),
@@ -168,20 +171,46 @@ def _uses(built: Built | None, *parts: str) -> bool:
     return built is None or not set(parts).isdisjoint(built.uses)
 
 
+def _waiting(built: Built | None, routes: list[Route]) -> list[Route]:
+    """*routes* so that each asks for an event loop first, where the target has one only for those that do."""
+    if built is not None and built.target not in _LASTING:
+        for route in routes:
+            route.methods = {method: _in_loop(endpoint) for method, endpoint in route.methods.items()}
+    return routes
+
+
+def _in_loop(endpoint: Endpoint) -> Endpoint:
+    async def entered(request: Request) -> Response:
+        await need_loop()
+        return await endpoint(request)
+
+    return entered
+
+
+def _route(file: RouteFile, root: Path, threads: Threads, shared: Cors | None, built: Built | None) -> Route:
+    if built is not None and not built.eager:
+        return _later(file, root, threads, shared)
+    route = _load_route(file, root, threads, shared)
+    return _waiting(built, [route])[0] if file.waits else route
+
+
 def _later(file: RouteFile, root: Path, threads: Threads, shared: Cors | None) -> Route:
     """A route that a build has read: its file is imported when the first request for it comes."""
     constants = file.constants
 
     def first(method: str) -> Endpoint:
         async def load(request: Request) -> Response:
-            # Whole endpoints take the places of these, so that only the first request pays.
             found = _load_route(file, root, threads, shared)
-            route.methods, route.allow = found.methods, found.allow
+            # Whole endpoints take the places of these, so that only the first request pays.
+            route.methods, route.allow = {name: entered(each) for name, each in found.methods.items()}, found.allow
             if method not in found.methods:
                 raise ConfigError(f"{method} is gone since the build", file=file.file, cure="run turnout build again")
             return await found.methods[method](request)
 
-        return load
+        return entered(load)
+
+    def entered(endpoint: Endpoint) -> Endpoint:
+        return _in_loop(endpoint) if file.waits else endpoint
 
     route = Route(
         file.pattern,

@@ -49,3 +49,10 @@ def _stepped(context: Context, work: Coroutine[Any, Any, T]) -> Generator[Any, N
             result: T = done.value
             return result
         yield waiting
+
+
+@coroutine
+def need_loop() -> Generator[None, None, None]:
+    """Go on in an event loop: a door that drives by hand takes any wait as the wish for one."""
+    if not has_loop():
+        yield
