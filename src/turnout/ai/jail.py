@@ -115,6 +115,7 @@ async def jailed(
     argv: Sequence[str],
     *,
     work: Path,
+    cwd: Path | None = None,
     writable: Iterable[Path] = (),
     readable: Iterable[Path] = (),
     timeout_s: float = 30,
@@ -123,12 +124,13 @@ async def jailed(
     sandbox: Sandbox = "auto",
     mode: Mode | None = None,
 ) -> Ran:
-    """Run *argv* with *work* as its folder and as all that it may write, and wait for its end.
+    """Run *argv* with *work* as all that it may write, and wait for its end.
 
     Cancelling ends the program and everything that it has started.
 
     Args:
         argv: The program's own path first: nothing is looked up.
+        cwd: Where it begins; *work* if None.
         writable: Other folders that it may write, at their own paths.
         readable: What it may read beside Python, its packages and the system's libraries.
         timeout_s: By the clock on the wall; then everything is killed.
@@ -144,7 +146,7 @@ async def jailed(
         spec = {
             "mode": {"bwrap": "inner", "sandbox-exec": "limits"}.get(mode, mode),
             "root": root,
-            "cwd": _real(work),
+            "cwd": _real(cwd or work),
             "writable": [_real(work), *map(_real, writable)],
             "readable": _existing([*own_paths(), *map(str, readable)]),
             "limits": {name: getattr(limits, name) for name in limits.__struct_fields__},

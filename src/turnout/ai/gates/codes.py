@@ -1,0 +1,38 @@
+"""The codes of the gates, each with its line for the docs; those of texts and paths are in lint and policy."""
+
+from __future__ import annotations
+
+CODES = {
+    "TRN201": "The project does not load with the change",
+    "TRN202": "A route of the contract is not there",
+    "TRN203": "The change touches a route that its contract does not name",
+    "TRN204": "A route asks for other credentials than its contract says",
+    "TRN205": "A route answers with a status that its contract does not name",
+    "TRN206": "A gate could not finish: the program in the jail crashed, or took too long",
+    "TRN207": "There is no jail here, so nothing of the change was run",
+    "TRN211": "A type error that was not there before",
+    "TRN221": "The migrations do not apply to an empty database",
+    "TRN222": "A new migration does not apply to the schema that is there",
+    "TRN223": "Applying the migrations a second time is no no-op",
+    "TRN224": "Rows that were there before a migration are gone or changed after it",
+    "TRN231": "A method that the route does not have is not answered with 405 and Allow",
+    "TRN232": "A body that is no JSON, or none, is not answered with 400",
+    "TRN233": "A field that is missing or of a wrong type is not answered with 422",
+    "TRN234": "A field that the model does not have reaches the row: id, owner, role",
+    "TRN235": "The route answers who has no credentials, or bad ones",
+    "TRN236": "The body is read before the credentials are judged",
+    "TRN237": "A user sees or changes another user's row",
+    "TRN238": "A stranger changes a user's row",
+    "TRN239": "A webhook without a good signature is taken",
+    "TRN240": "An event that is sent twice has two effects",
+    "TRN241": "An odd path parameter finds something",
+    "TRN242": "A body over the limit is taken, or the limit is so high that it is none",
+    "TRN243": "A request makes the route fail with a status of 500 or above",
+    "TRN244": "A secret of the environment stands in an answer or in the log",
+    "TRN245": "A request that is broken off half-way leaves half of its work in the database",
+    "TRN246": "A request does not come to an end",
+    "TRN251": "The change brings no test that fails without it",
+    "TRN252": "A test does not run on the project as it was, so it proves nothing about the change",
+    "TRN253": "A new test fails",
+    "TRN254": "A test that passed before fails now",
+}
