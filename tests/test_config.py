@@ -65,7 +65,7 @@ def test_the_environment_wins_over_the_file(tmp_path):
     ("text", "line", "said"),
     [
         ("[tool.turnout]\nallowed_host = []", 5, "did you mean allowed_hosts?"),
-        ("[tool.turnout]\nxyzzy = 1", 5, "known here: ai, allowed_hosts, app_dir"),
+        ("[tool.turnout]\nxyzzy = 1", 5, "known here: agent_rules, ai, allowed_hosts"),
         ("[tool.turnout]\ndatabase_url = 'x'", 5, "set DATABASE_URL in .env"),
         ("[tool.turnout]\nroot = '/'", 5, "root is no setting"),
         ("[tool.turnout]\n\norigin = 3", 6, "origin must be a text, not 3"),

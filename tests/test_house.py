@@ -69,18 +69,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     "project": VALUES | GROUND | FEATURES | {"app"},
     "contract": VALUES | GROUND | {"app", "auth", "project", "ratelimit"},
     "client": {"errors", "contract"},
+    "nextjs": {"errors"},
     "server": {"errors", "log", "http", "config"},
     "adapters": {"errors", "log", "http", "config"},
     "testing": VALUES | GROUND | FEATURES | {"app", "project"},
     "built": {"errors", "http", "log", "routing", "project", "adapters", "tasks"},
     "deploy": VALUES | {"routing", "__version__", "_LAZY"},  # the last two: names of the package itself
     "dev": VALUES | GROUND | FEATURES | DOORS | {"app", "project", "contract"},
-    "ai": VALUES | GROUND | FEATURES | DOORS | {"app", "project", "testing", "contract", "cli", "__init__"},
+    "docs": {"errors"},
+    "ai": VALUES | GROUND | FEATURES | DOORS | {"app", "project", "testing", "contract", "cli", "docs", "__init__"},
     "cli": VALUES
     | GROUND
     | FEATURES
     | DOORS
-    | {"app", "project", "testing", "dev", "ai", "contract", "client", "__init__", "built", "deploy"},
+    | {"app", "project", "testing", "dev", "ai", "contract", "client", "nextjs", "__init__", "built", "deploy", "docs"},
 }
 OUTSIDE_THE_TABLE = {"__init__", "__main__", "py.typed", "__pycache__"}
 THIRD_PARTY_AT_THE_TOP = {"msgspec", "uvloop", "httptools"}

@@ -147,6 +147,7 @@ class Config(Struct, frozen=True):
         mode: What it was read for.
         database_url: ``DATABASE_URL``, or ``app.db`` in the data folder; a SQLite path is absolute.
         compress: Whether answers are made smaller (zstd, brotli, gzip) for clients that can read that.
+        agent_rules: Whether ``turnout new --agents`` writes what coding agents read.
         trailing_slash: True where ``/x/`` is the canonical form and ``/x`` redirects.
         sync_threads: How many ``def`` handlers may run at once.
         metrics: Whether Prometheus metrics are counted, and served at ``/_turnout/metrics``.
@@ -163,6 +164,7 @@ class Config(Struct, frozen=True):
     origin: str | None = None
     compress: bool = True
     trailing_slash: bool = False
+    agent_rules: bool = True
     sync_threads: int = 40
     cors: list[str] = field(default_factory=list)
     metrics: bool = False

@@ -1,4 +1,7 @@
-"""Create a small project: two routes on a database, a test, and settings that type checkers accept."""
+"""Create a small project: two routes on a database, a test, and settings that type checkers accept.
+
+With ``--agents`` nothing is created but what coding agents read of a project that is there, ``AGENTS.md``.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import re
 from pathlib import Path
 
 from ..errors import ConfigError
+from . import agents
 
 FILES = {
     "pyproject.toml": """\
@@ -181,6 +185,7 @@ __pycache__/
 .pytest_cache/
 .mypy_cache/
 data/
+.turnout/
 .env.local
 .env.*.local
 """,
@@ -203,11 +208,18 @@ In production: `turnout db migrate`, then `turnout start --port 8000`.
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("name", help="the folder to create; its last part is the project's name")
+    parser.add_argument("name", nargs="?", help="the folder to create; its last part is the project's name")
+    parser.add_argument(
+        "--agents", action="store_true", help="only refresh AGENTS.md, in the project that is there (default: .)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the files, and say what to type next."""
+    if args.agents:
+        return _refresh(Path(args.name or "."))
+    if args.name is None:
+        raise ConfigError("a project needs a name", cure="turnout new my-app")
     folder = Path(args.name)
     name = re.sub(r"[^a-z0-9]+", "-", folder.absolute().name.lower()).strip("-")
     if not name:
@@ -218,6 +230,19 @@ def run(args: argparse.Namespace) -> int:
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text.replace("@NAME@", name), encoding="utf-8")
+    agents.write(folder)
     steps = "turnout dev" if folder.absolute() == Path.cwd() else f"cd {folder} && turnout dev"
     print(f"created {folder}; now: {steps}")
+    return 0
+
+
+def _refresh(folder: Path) -> int:
+    from ..config import load_config
+
+    if not (folder / "app").is_dir():
+        raise ConfigError(f"there is no project in {folder}", cure="run it in the folder that holds app/")
+    if not load_config(folder, "development", {}).agent_rules:
+        print("agent_rules = false in pyproject.toml: nothing is written")
+        return 0
+    print(f"wrote {' and '.join(agents.write(folder)) or 'nothing: it is up to date'}")
     return 0
