@@ -22,7 +22,7 @@ import difflib
 from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from msgspec import Struct, field
@@ -35,7 +35,6 @@ from .autofix import autofix
 from .brief import Brief, brief, repair
 from .changeset import ChangeSet, FileChange, Finding
 from .llm import Budget, Model, ModelError, choose, open_model
-from .policy import check_paths
 from .protocol import Answer, parse, to_changeset
 from .redact import Redactor
 from .runs import Kept, find_run, new_run
@@ -43,6 +42,7 @@ from .view import ProjectView
 
 if TYPE_CHECKING:
     from .gates import GateReport, Verdict
+    from .jail import Sandbox
 
 
 class Context(Struct, frozen=True, tag=True):
@@ -75,13 +75,14 @@ class FileDraft(Struct, frozen=True, tag=True):
 
 
 class Gate(Struct, frozen=True, tag=True):
-    """One gate has judged."""
+    """One gate has judged; *notes* say what it could not look at, *layers* what the jail had in force."""
 
     name: str
     ok: bool
-    report: list[str]
-    layers: list[str]
-    seconds: float
+    report: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    layers: list[str] = field(default_factory=list)
+    seconds: float = 0.0
 
 
 class Repair(Struct, frozen=True, tag=True):
@@ -122,6 +123,7 @@ class Options(Struct, frozen=True, kw_only=True):
     execute: bool = True
     allow_destructive: bool = False
     may_send: Callable[[Model], bool] | None = None
+    may_run: Callable[[str], bool] | None = None
     retry: str | None = None
 
 
@@ -138,6 +140,7 @@ def create(
     execute: bool = True,
     allow_destructive: bool = False,
     may_send: Callable[[Model], bool] | None = None,
+    may_run: Callable[[str], bool] | None = None,
     retry: str | None = None,
 ) -> Run:
     """A run for *ask*, to be entered with ``async with``; nothing happens before ``events`` is read.
@@ -151,6 +154,7 @@ def create(
         execute: False judges without running any of it, so nothing is proved.
         allow_destructive: Let a migration drop and delete.
         may_send: Asked once before anything is sent to a model that is not on this machine.
+        may_run: Asked once, with the kind of jail there is, before a proposal runs in less than a whole one.
         retry: The id of an earlier run to go on from.
     """
     options = Options(
@@ -163,6 +167,7 @@ def create(
         execute=execute,
         allow_destructive=allow_destructive,
         may_send=may_send,
+        may_run=may_run,
         retry=retry,
     )
     return Run(ask, Path(project).absolute(), options)
@@ -208,6 +213,7 @@ class Run:
         self.layers: list[str] = []
         self.budget = Budget()
         self._model: Model | None = None
+        self._weak: bool | None = None
 
     async def __aenter__(self) -> Run:
         self.environment = load_env(self.root, "development")
@@ -387,14 +393,14 @@ class Run:
     async def _judge(
         self, number: int, change: ChangeSet, problems: list[Finding], fixed: list[str] | None = None
     ) -> Events:
-        """Paths and form first, since nothing of a refused path is ever on a disk; then the gates."""
+        """The form of the answer first, then the gates; nothing of a refused path is ever on a disk."""
         for file in change.files:
             yield FileDraft(file.path, len((file.text or "").splitlines()))
-        findings = [*problems, *check_paths(change, self.root)]
+        findings = problems
         if not change.files and not findings:
             findings = [Finding("answer", None, "TRN190", "it changes nothing", "write the files that are asked for")]
-        first = Gate("paths", not findings, [self.redact(str(each)) for each in [*(fixed or ()), *findings]], [], 0.0)
-        yield first
+        if findings or fixed:
+            yield Gate("answer", not findings, [self.redact(str(each)) for each in findings], fixed or [])
         attempt = Attempt(change, findings, 0, False)
         if not findings:
             verdict: Verdict | None = None
@@ -404,29 +410,29 @@ class Run:
                 else:
                     verdict = event
             assert verdict is not None
-            findings = [each for report in verdict.reports for each in report.findings if not report.ok]
-            passed = 1 + sum(report.ok for report in verdict.reports)
-            attempt = Attempt(change, findings, passed, verdict.proved)
+            attempt = Attempt(change, verdict.findings, 1 + sum(each.ok for each in verdict.reports), verdict.proved)
         self._last = attempt
         self.change, self.findings, self.proved = change, attempt.findings, attempt.proved
         if self.kept is not None:
-            self.kept.attempt(
-                number, change, {"proved": attempt.proved, "gates": attempt.gates, "report": attempt.report()}
-            )
+            judged = {"proved": attempt.proved, "gates": attempt.gates, "report": self.redact(attempt.report())}
+            self.kept.attempt(number, change, judged)
 
     async def _gates(self, change: ChangeSet) -> AsyncGenerator[Gate | Verdict, None]:
         from .gates import run_gates
 
         done: asyncio.Queue[GateReport | None] = asyncio.Queue()
+        weak = await self._allowed_weak()
 
         async def judged() -> Verdict:
             try:
                 return await run_gates(
                     self.root,
                     change,
-                    sandbox=self.settings.sandbox,
+                    sandbox=cast("Sandbox", self.settings.sandbox),
                     on_event=done.put_nowait,
-                    **self._gate_options(),
+                    allow_destructive=self.options.allow_destructive,
+                    allow_weak=weak,
+                    execute=self.options.execute,
                 )
             finally:
                 done.put_nowait(None)
@@ -434,17 +440,26 @@ class Run:
         task = asyncio.create_task(judged())
         try:
             while (report := await done.get()) is not None:
-                self.layers = list(report.layers) or self.layers
+                self.layers = report.layers or self.layers
                 lines = [self.redact(str(each)) for each in report.findings]
-                yield Gate(report.name, report.ok, lines, list(report.layers), report.seconds)
+                notes = [self.redact(each) for each in report.notes]
+                yield Gate(report.name, report.ok, lines, notes, report.layers, report.seconds)
             yield await task
         finally:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
+            with contextlib.suppress(asyncio.CancelledError, Exception):
                 await task
 
-    def _gate_options(self) -> dict[str, Any]:
-        return {"allow_destructive": self.options.allow_destructive, "execute": self.options.execute}
+    async def _allowed_weak(self) -> bool:
+        """Whether the proposal may run although there is no whole jail here; asked once."""
+        if self._weak is None:
+            self._weak = False
+            if self.options.execute and self.options.may_run is not None and self.settings.sandbox == "auto":
+                from .jail import FULL, strongest
+
+                mode = await strongest("auto")
+                self._weak = mode not in FULL and self.options.may_run(mode)
+        return self._weak
 
     def _end(self, why: str) -> Ready | Failed:
         assert self.kept is not None and self.change is not None

@@ -105,6 +105,7 @@ async def _create(args: argparse.Namespace, root: Path, say: Say) -> int:
         execute=not args.no_exec,
         allow_destructive=args.allow_destructive,
         may_send=lambda model: _consent(root, model, say),
+        may_run=lambda mode: say.ask(_WEAK.format(mode=mode), risky=True),
         retry=args.retry,
     ) as made:
         if made.recovered:
@@ -141,7 +142,7 @@ async def _decided(made: Run, args: argparse.Namespace, say: Say) -> int:
         say.note(f'kept as {made.id}: turnout create --retry {made.id} "..." goes on, --show {made.id} shows it')
         return UNPROVED
     question = "Apply it?" if made.proved else "This is NOT proved. Apply it all the same?"
-    if not (args.yes and made.proved) and not say.ask(question):
+    if not say.ask(question, risky=not made.proved):
         made.decline()
         say.note(f"not applied; kept as {made.id}: turnout create --apply {made.id} applies it later")
         return DECLINED
@@ -168,7 +169,9 @@ async def _applied(made: Run, say: Say, *, commit: bool, unproved: bool) -> int:
 
 
 def _next_steps(needs: list[str], paths: list[str]) -> list[str]:
-    steps = [f"pip install {' '.join(needs)}"] if needs else []
+    import shlex
+
+    steps = [f"pip install {shlex.join(needs)}"] if needs else []
     if any(path.startswith("migrations/") for path in paths):
         steps.append("turnout db migrate")
     if ".env.example" in paths:
@@ -365,6 +368,7 @@ def _which(name: str) -> bool:
     return shutil.which(name) is not None
 
 
+_WEAK = "There is no whole jail on this machine, only {mode}. Run code in it that nobody has read yet?"
 _Step = Callable[[argparse.Namespace, Path, "Say"], Coroutine[Any, Any, int]]
 _OTHERS: dict[str, _Step] = {
     "recipes": _recipes,
@@ -411,7 +415,7 @@ class _Terminal:
         if made.change.env:
             print(f"adds to .env.example: {', '.join(made.change.env)}", file=sys.stderr)
         if made.change.needs:
-            print(f"needs packages, not installed by this: {' '.join(made.change.needs)}", file=sys.stderr)
+            print(f"needs packages; nothing is installed by this: {' '.join(made.change.needs)}", file=sys.stderr)
 
     def applied(self, name: str, paths: list[str], steps: list[str]) -> None:
         """What was written."""
@@ -427,9 +431,9 @@ class _Terminal:
         """What went wrong, and the cure."""
         print(f"turnout: {message}" + (f"\n  cure: {cure}" if cure else ""), file=sys.stderr)
 
-    def ask(self, question: str) -> bool:
-        """Whether the user says yes; where there is nobody to ask, only ``--yes`` does."""
-        if self.yes and "NOT proved" not in question:
+    def ask(self, question: str, *, risky: bool = False) -> bool:
+        """Whether the user says yes; ``--yes`` does, but to nothing *risky*, and nobody there says no."""
+        if self.yes and not risky:
             return True
         if not sys.stdin.isatty():
             return False
@@ -471,9 +475,9 @@ class _Json:
         """What went wrong, and the cure."""
         print(json.dumps({"type": "Error", "message": message, "cure": cure}), flush=True)
 
-    def ask(self, question: str) -> bool:
+    def ask(self, question: str, *, risky: bool = False) -> bool:
         """Nobody is there to ask."""
-        return self.yes and "NOT proved" not in question
+        return self.yes and not risky
 
 
 Say = _Terminal | _Json
@@ -493,7 +497,7 @@ def _lines(event: Event) -> list[str]:
     if isinstance(event, create.Gate):
         mark = "ok" if event.ok else "NO"
         head = f"  {mark}  {event.name}" + (f"  {event.seconds:.1f} s" if event.seconds >= 0.05 else "")
-        return [head, *(f"      {line}" for line in event.report)]
+        return [head, *(f"      {line}" for line in event.report), *(f"      note: {line}" for line in event.notes)]
     if isinstance(event, create.Repair):
         return [f"asking again, repair {event.number}"]
     if isinstance(event, create.Ready):
