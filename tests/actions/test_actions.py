@@ -128,7 +128,7 @@ def helper():
 FILES = {
     "app/posts/actions.py": ACTIONS,
     "app/posts/route.py": 'from turnout import render\n\n\nasync def GET():\n    return render("posts.html")\n',
-    "app/plain/route.py": 'from turnout import Response\n\n\nasync def GET():\n    return Response.html("<main>x</main>")\n',
+    "app/plain/route.py": "from turnout import Response\n\n\nasync def GET():\n    return Response.html('<main>x')\n",
     "templates/posts.html": (
         "{% for flash in flashes %}[{{ flash }}]{% endfor %}"
         "{{ request.path }}|{{ errors.title }}|{{ errors.form }}|{{ errors|list|join(',') }}|"
@@ -511,12 +511,17 @@ async def form(form_data: FormData):
 
 
 async def test_middleware_of_the_folder_and_above_applies(tmp_path: Path) -> None:
-    middleware = "async def middleware(request, next):\n    request.state.seen = getattr(request.state, 'seen', '') + '{}'\n    return await next(request)\n"
+    middleware = (
+        "async def middleware(request, next):\n"
+        "    request.state.seen = getattr(request.state, 'seen', '') + '{}'\n"
+        "    return await next(request)\n"
+    )
     files = {
         "app/middleware.py": middleware.format("a"),
         "app/in/middleware.py": middleware.format("b"),
         "app/in/actions.py": (
-            "from turnout import Request, action\n\n\n@action\nasync def form(request: Request):\n    return request.state.seen\n"
+            "from turnout import Request, action\n\n\n@action\nasync def form(request: Request):\n"
+            "    return request.state.seen\n"
         ),
     }
     async with client_of(tmp_path, files) as client:
@@ -526,7 +531,9 @@ async def test_middleware_of_the_folder_and_above_applies(tmp_path: Path) -> Non
 async def test_error_files_answer_forms_and_not_scripts(tmp_path: Path) -> None:
     files = {
         **FILES,
-        "app/error.py": "from turnout import Response\nasync def error(exc, request):\n    return Response.html('ours', 500)\n",
+        "app/error.py": (
+            "from turnout import Response\n\n\nasync def error(exc, request):\n    return Response.html('ours', 500)\n"
+        ),
     }
     async with client_of(tmp_path, files) as client:
         assert (await call(client, "fail", form={"how": "x"}, headers=FROM)).text == "ours"
@@ -592,9 +599,7 @@ BROKEN = {
         "takes \\*args",
     ),
     "an annotation nothing resolves": (
-        {
-            "app/x/actions.py": "from __future__ import annotations\nfrom turnout import action\n@action\nasync def f(a: Nope): ...\n"
-        },
+        {"app/x/actions.py": "from turnout import action\n@action\nasync def f(a: 'Nope'): ...\n"},
         "cannot be resolved",
     ),
     "a type nothing reads": (
@@ -609,9 +614,7 @@ BROKEN = {
         "body and single fields",
     ),
     "one name twice": (
-        {
-            "app/x/actions.py": "from turnout import action\n@action\nasync def f(): ...\ng = f\n@action\nasync def f(): ...\n"
-        },
+        {"app/x/actions.py": "from turnout import action\n@action\ndef f(): ...\ng = f\n@action\ndef f(): ...\n"},
         "two actions are called f",
     ),
 }
