@@ -35,7 +35,7 @@ from . import known
 from .known import BINARY, FORM, JSON, MULTIPART, OBJECT, Refusal
 from .model import REF, Answer, Content, Contract, Cors, Operation, Parameter, Schema
 from .schemas import Schemas
-from .source import ANY_MEDIA, Found, Reply, Sources
+from .source import ANY_MEDIA, Body, Found, Reply, Sources
 
 PROBLEM = "Problem"
 WRITES = frozenset({"POST", "PUT", "DELETE", "PATCH"})
@@ -262,9 +262,9 @@ class _Reader:
     def replies(self, returns: Any, found: Found, handler: Callable[..., Any]) -> list[Reply]:
         """What a handler answers: by its annotation, and where that says no more than Response by its source."""
         replies = found.replies
+        if _is_webhook(handler):
+            return [Reply(200, JSON, known.WEBHOOK_ANSWER)]
         if returns is Any:
-            if not replies and type(handler).__name__ == "Webhook":
-                return [Reply(200, JSON, known.WEBHOOK_ANSWER)]
             return [_settled(each) for each in replies] or ([] if found.was_read else [Reply(200, JSON)])
         said = [reply for kind in _members(returns) for reply in self.annotated(kind, found)]
         # A Response that is made is seen, whatever the annotation says.
@@ -318,7 +318,7 @@ class _Reader:
     def decorators(self, draft: _Draft, handler: Any) -> None:
         """What ``@idempotent`` and an object that takes webhooks add."""
         while handler is not None:
-            if getattr(handler, "__module__", "") and _is_idempotent(handler):
+            if _is_idempotent(handler):
                 required = bool(inspect.getclosurevars(handler).nonlocals.get("required"))
                 draft.refusals += [*known.IDEMPOTENT, *([known.NO_KEY] if required else [])]
                 draft.headers = [
@@ -330,9 +330,9 @@ class _Reader:
                         "A text of your own, new for each operation and the same when it is sent again.",
                     )
                 ]
-            elif type(handler).__name__ == "Webhook":
+            elif _is_webhook(handler):
                 draft.refusals += [known.VERIFY, known.TOO_LARGE, known.SLOW]
-                draft.found = replace(draft.found, bodies=[*draft.found.bodies, _webhook_body()])
+                draft.found = replace(draft.found, bodies=[*draft.found.bodies, Body({JSON: {}})])
             handler = handler.func if isinstance(handler, functools.partial) else getattr(handler, "__wrapped__", None)
 
     def around(self, draft: _Draft, file: RouteFile) -> None:
@@ -420,13 +420,14 @@ def _followed(schema: Schema, components: dict[str, Schema]) -> Schema:
     return schema
 
 
-def _webhook_body() -> Any:
-    from .source import Body
-
-    return Body({JSON: {}})
+def _is_webhook(handler: Any) -> bool:
+    """Whether *handler* is what ``stripe.webhook()`` and its like give."""
+    kind = type(handler)
+    return kind.__name__ == "Webhook" and kind.__module__.endswith(".webhooks.hook")
 
 
 def _is_idempotent(handler: Any) -> bool:
+    """Whether *handler* is what ``@idempotent`` gives."""
     names = getattr(handler, "__globals__", {})
     return str(names.get("__name__")).endswith(".idempotency") and hasattr(handler, "__wrapped__")
 

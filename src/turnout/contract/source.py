@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import enum
 import functools
 import inspect
 import mimetypes
@@ -180,13 +181,13 @@ class _Reader:
             self._note(each)
 
     def own_nodes(self) -> Iterator[ast.AST]:
-        """Every node but those of functions defined inside, which are answers of their own."""
-        waiting: list[ast.AST] = list(self.node.body)
+        """Every node in its order, but those of functions defined inside, whose answers are not this one's."""
+        waiting: list[ast.AST] = self.node.body[::-1]  # type: ignore[assignment]
         while waiting:
             node = waiting.pop()
             yield node
             if not isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
-                waiting.extend(ast.iter_child_nodes(node))
+                waiting.extend(reversed(list(ast.iter_child_nodes(node))))
 
     def _note(self, node: ast.AST) -> None:
         if isinstance(node, ast.Assign):
@@ -659,6 +660,8 @@ def _attribute(value: Any, name: str) -> Any:
     if isinstance(value, ModuleType):
         # A module of ours loads its names when they are first asked for.
         return getattr(value, name, _UNKNOWN) if value.__name__.startswith(PACKAGE) else vars(value).get(name, _UNKNOWN)
+    if isinstance(value, enum.EnumMeta):
+        return value.__members__.get(name, _UNKNOWN)
     found = inspect.getattr_static(value, name, _UNKNOWN)
     if isinstance(found, (classmethod, staticmethod)):
         return found.__func__
