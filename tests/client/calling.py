@@ -1,4 +1,4 @@
-"""Every kind of call by the generated Python client; copied beside it, checked by mypy and run: python calling.py URL."""
+"""Every kind of call by the generated Python client, beside which it is copied: python calling.py URL."""
 
 from __future__ import annotations
 

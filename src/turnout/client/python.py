@@ -274,9 +274,7 @@ class _Writer:
         """A TypedDict as a class, where its keys can be names in one."""
         # In the body of a class a key hides the type of the same name from the keys after it.
         hidden = self.claims.given | _IN_FIELDS
-        if all(
-            each.name.isidentifier() and each.name not in hidden and each.name[:2] != "__" for each in record.fields
-        ):
+        if all(_is_attribute(each.name) and each.name not in hidden for each in record.fields):
             lines = [f"class {record.name}(TypedDict):\n", _docstring(record.description, "    ")]
             for each in record.fields:
                 lines += [f"    #: {line}\n" for line in each.description if line]
@@ -327,11 +325,18 @@ def _description(schema: Any) -> list[str]:
     return of.plain_text(found) if isinstance(found, str) and found.strip() else []
 
 
+def _is_attribute(key: str) -> bool:
+    """Whether a class can have *key* as it is: Python changes some letters, and two underscores at its beginning."""
+    if not key.isidentifier() or keyword.iskeyword(key) or key.startswith("__"):
+        return False
+    return key.isascii() or key == of.identifier(key)
+
+
 def _docstring(lines: list[str], indent: str) -> str:
     if not lines:
         return ""
-    safe = [line.replace("\\", "\\\\").replace('"""', '\\"\\"\\"') for line in lines]
-    safe = [f'{line[:-1]}\\"' if line.endswith('"') else line for line in safe]
+    safe = [line.replace("\\", "\\\\") for line in lines]
+    safe = [line.replace('"', '\\"') if '"""' in line or line.endswith('"') else line for line in safe]
     if len(safe) == 1:
         return f'{indent}"""{safe[0]}"""\n'
     return "".join(f"{indent}{line}".rstrip() + "\n" for line in [f'"""{safe[0]}', *safe[1:], '"""'])

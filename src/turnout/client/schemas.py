@@ -56,6 +56,7 @@ def identifier(text: str) -> str:
     first, *others = kept.split() or ["Type"]
     # None begins with an underscore: in a class of Python two of them would make it another name.
     name = (first + "".join(part[:1].upper() + part[1:] for part in others)).lstrip("_")
+    name = unicodedata.normalize("NFKC", name)  # once more: an accent may have come to stand behind its letter
     return name if name.isidentifier() else f"Type{name}"
 
 
@@ -108,8 +109,12 @@ def used(contract: Contract) -> list[str]:
     """
     todo: list[Any] = [each.schema for operation in ordered(contract) for each in operation.parameters]
     for operation in ordered(contract):
-        contents = [answer.media for answer in operation.answers] + ([operation.body.media] if operation.body else [])
-        todo += [schema for media in contents for kind, schema in media.items() if base_type(kind) != PROBLEM]
+        todo += operation.body.media.values() if operation.body else []
+        for answer in operation.answers:
+            is_problem = {
+                media: base_type(media) == PROBLEM and not is_success(answer.status) for media in answer.media
+            }
+            todo += [schema for media, schema in answer.media.items() if not is_problem[media]]
     found: set[str] = set()
     while todo:
         each = todo.pop()

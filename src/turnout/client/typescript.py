@@ -268,7 +268,7 @@ class _Writer:
         items = schema.get("items", True)
         item = self.type(items, indent)
         if not first:
-            return Type(f"{item.text}[]" if item.simple else f"Array<{item.text}>")
+            return Type(_listed(item))
         least = schema.get("minItems", 0)
         found = []
         for at, each in enumerate(first):
@@ -276,7 +276,7 @@ class _Writer:
             optional = not isinstance(least, int) or at >= least
             found.append(f"{one.text if one.simple else f'({one.text})'}{'?' if optional else ''}")
         if items is not False and schema.get("maxItems") != len(first):
-            found.append(f"...Array<{item.text}>")
+            found.append(f"...{_listed(item)}")
         return Type(f"[{', '.join(found)}]")
 
     def object(self, schema: dict[str, Any], indent: str) -> Type:
@@ -325,6 +325,11 @@ def _both(parts: list[Type]) -> Type:
     if len(known) < 2:
         return known[0] if known else UNKNOWN
     return Type(" & ".join(part.text if part.simple else f"({part.text})" for part in known), False)
+
+
+def _listed(item: Type) -> str:
+    # Not Array<...>: in that an alias may not stand within itself.
+    return f"{item.text}[]" if item.simple else f"({item.text})[]"
 
 
 def _member(name: str, type: Type, required: bool, indent: str, *, undefined: bool = True) -> list[str]:

@@ -74,11 +74,12 @@ class _Comparison:
         found: list[Misfit] = []
         lost: list[Schema] = []
         for atom in self.source.of(source):
-            outcomes: list[list[Misfit]] = [self.atom(atom, other, at) for other in takes if _kind_fits(atom, other)]
+            outcomes = [self.atom(atom, other, at) for other in takes if _kind_fits(atom, other)]
             if not outcomes:
                 lost.append(atom)
             elif all(outcomes):
-                found += min(outcomes, key=len)
+                nearest: list[Misfit] = min(outcomes, key=len)
+                found += nearest
         return [*([self.lost(lost, takes, at)] if lost else []), *found]
 
     def lost(self, lost: list[Schema], takes: list[Schema], at: str) -> Misfit:
@@ -129,6 +130,8 @@ class _Comparison:
         for number in range(max(len(first), len(wanted))):
             left = first[number] if number < len(first) else source.get("items", True)
             right = wanted[number] if number < len(wanted) else target.get("items", True)
+            if left is False and right is False:
+                continue
             if left is False:
                 if not self.is_input or number < (_number(target.get("minItems")) or 0):
                     yield Misfit(f"{at}/{number}", "removed", "has to be there now" if self.is_input else "is gone")
