@@ -1,0 +1,450 @@
+"""Calls, ``new`` and the members of well-known things: the request, answers, queries, and JavaScript's own library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .kinds import RESPONSES, chain, kind_of, root
+from .names import quoted, snake
+from .scope import Scope
+from .syntax import Untranslated, arrow_parts, field, line, named, string, text, unwrapped, walk
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+Say = Callable[..., str]  # expressions.py: a node, the scope and a level, to Python
+ATOM = 11
+
+
+def arguments(node: Node) -> list[Node]:
+    """The arguments of a call or a ``new``."""
+    found = node.child_by_field_name("arguments")
+    return named(found) if found is not None else []
+
+
+def is_awaited(node: Node, scope: Scope) -> bool:
+    """Whether what is awaited there is awaited here."""
+    if node.type != "call_expression":
+        return True
+    function = unwrapped(field(node, "function"))
+    if function.type == "identifier":
+        return text(function) not in ("cookies", "headers")
+    if function.type != "member_expression":
+        return True
+    owner, name = unwrapped(field(function, "object")), text(field(function, "property"))
+    if text(owner) in scope.schemas:
+        return True
+    return not (kind_of(owner, scope) == "answer" and name in ("json", "text"))
+
+
+def is_get(node: Node) -> bool:
+    """Whether *node* is ``something.get(name)``."""
+    if node.type != "call_expression" or len(arguments(node)) != 1:
+        return False
+    function = unwrapped(field(node, "function"))
+    return function.type == "member_expression" and text(field(function, "property")) == "get"
+
+
+# -- members
+
+_OF_URL = {
+    "searchParams": "search_params", "pathname": "pathname", "origin": "origin", "href": "href", "search": "search",
+    "host": "host", "hostname": "hostname",
+}  # fmt: skip
+_OF_ANSWER = {"ok": "is_success", "status": "status_code", "headers": "headers", "statusText": "reason_phrase"}
+
+
+def member(owner: Node, name: str, scope: Scope, py: Say) -> str | None:
+    """A member of something well known; None of anything else."""
+    kind = kind_of(owner, scope)
+    if kind == "request":
+        if name in ("method", "headers", "cookies", "ip", "signal"):
+            return f"request.{name}"
+        if name in ("url", "nextUrl"):
+            return "request.url" if name == "nextUrl" else "request.url.href"
+        raise Untranslated(owner, f"request.{name}: no translation")
+    if kind == "url":
+        if name not in _OF_URL:
+            raise Untranslated(owner, f"{name} of a URL: no translation")
+        made = py(owner, scope, ATOM)
+        return "request.search_params" if (made, name) == ("request.url", "searchParams") else f"{made}.{_OF_URL[name]}"
+    if kind == "answer":
+        if name not in _OF_ANSWER:
+            raise Untranslated(owner, f"{name} of an answer: no translation")
+        return f"{py(owner, scope, ATOM)}.{_OF_ANSWER[name]}"
+    if kind == "error" and name == "message":
+        return f"str({py(owner, scope)})"
+    if name == "value" and is_get(owner) and kind_of(field(field(owner, "function"), "object"), scope) == "cookies":
+        return py(owner, scope, ATOM)  # a cookie is its text
+    if kind == "parsed":
+        if name == "data":
+            return py(owner, scope, ATOM)
+        raise Untranslated(owner, "a failed check is a 422 by itself, so there is no result to ask")
+    return None
+
+
+# -- calls
+
+
+def call(node: Node, scope: Scope, py: Say) -> str:
+    """A call in Python."""
+    function = unwrapped(field(node, "function"))
+    if any(child.type == "optional_chain" for child in node.named_children):
+        raise Untranslated(node, "?.(): no translation")
+    if field(node, "arguments").type == "template_string":
+        raise Untranslated(node, "a tagged template")
+    if function.type == "identifier":
+        return _named_call(node, text(function), scope, py)
+    if function.type == "member_expression":
+        return _method_call(node, function, scope, py)
+    raise Untranslated(node, "a call of something that has no name")
+
+
+def _plain(nodes: list[Node], scope: Scope, py: Say) -> str:
+    return ", ".join(
+        "*" + py(named(each)[0], scope, ATOM) if each.type == "spread_element" else py(each, scope) for each in nodes
+    )
+
+
+_CONVERSIONS = {"Number": "float", "parseFloat": "float", "String": "str", "Boolean": "bool"}
+_OURS = {
+    "revalidatePath": "revalidate_path", "revalidateTag": "revalidate_tag", "cookies": "cookies", "headers": "headers",
+    "createClient": "create_client", "redirect": "redirect", "permanentRedirect": "redirect", "after": "after",
+}  # fmt: skip
+
+
+def _named_call(node: Node, name: str, scope: Scope, py: Say) -> str:
+    given = arguments(node)
+    if name == "fetch":
+        return _fetch(node, given, scope, py)
+    if name == "parseInt" and len(given) in (1, 2) and (len(given) == 1 or text(given[1]) == "10"):
+        return f"int({py(given[0], scope)})"
+    if name in _CONVERSIONS and len(given) == 1:
+        whole = name == "Number" and (is_get(unwrapped(given[0])) or text(unwrapped(given[0])) in scope.names)
+        return f"{'int' if whole else _CONVERSIONS[name]}({py(given[0], scope)})"
+    if name == "encodeURIComponent" and len(given) == 1:
+        scope.use("urllib.parse", "quote")
+        return f'quote({py(given[0], scope)}, safe="")'
+    if name in _OURS:
+        scope.use("turnout", _OURS[name])
+        status = ", 308" if name == "permanentRedirect" else ""
+        if name == "createClient" and any("SERVICE_ROLE" in text(each) for each in given):
+            scope.imports["turnout"].discard("create_client")
+            scope.use("turnout", "create_admin_client")
+            return "create_admin_client()" if _parent_awaits(node) else "(await create_admin_client())"
+        if name == "createClient":
+            return "create_client()" if _parent_awaits(node) else "(await create_client())"
+        return f"{_OURS[name]}({_plain(given, scope, py)}{status})"
+    if scope.kind(name) == "foreign":
+        raise Untranslated(node, f"{name} is from a package of npm")
+    if name not in scope.names:
+        scope.note(line(node), f"{name} is defined nowhere in this file")
+    return f"{scope.names.get(name) or snake(name)}({_plain(given, scope, py)})"
+
+
+def _fetch(node: Node, given: list[Node], scope: Scope, py: Say) -> str:
+    """``fetch`` by httpx, through one client of the module."""
+    options = _options(given[1], node) if len(given) == 2 else {}
+    method = string(unwrapped(options.pop("method"))) if "method" in options else "GET"
+    words = [py(given[0], scope)]
+    headers, body = options.pop("headers", None), options.pop("body", None)
+    for name in ("next", "cache", "mode", "credentials", "signal"):
+        options.pop(name, None)
+    if options:
+        raise Untranslated(node, f"fetch with {', '.join(options)}")
+    if headers is not None:
+        words.append(f"headers={py(headers, scope)}")
+    if body is not None:
+        steps, given_body = chain(body), unwrapped(body)
+        if text(root(body)) == "JSON" and steps[0][0] == "stringify":
+            words.append(f"json={py(arguments(given_body)[0], scope)}")
+        else:
+            words.append(f"content={py(body, scope)}")
+    scope.use("httpx")
+    scope.need("client = httpx.AsyncClient(timeout=10)")
+    if method in ("GET", "DELETE", "HEAD") and body is None:
+        return f"client.{method.lower()}({', '.join(words)})"
+    return f"client.request({', '.join([quoted(method), *words])})"
+
+
+def _options(node: Node, call: Node) -> dict[str, Node]:
+    """The properties of an object that is written out."""
+    node = unwrapped(node)
+    if node.type != "object":
+        raise Untranslated(call, "options that are not written out")
+    found = {}
+    for each in named(node):
+        if each.type == "shorthand_property_identifier":
+            found[text(each)] = each
+        elif each.type == "pair" and field(each, "key").type in ("property_identifier", "string"):
+            key = field(each, "key")
+            found[string(key) if key.type == "string" else text(key)] = field(each, "value")
+        else:
+            raise Untranslated(call, "options that are not written out")
+    return found
+
+
+def _method_call(node: Node, function: Node, scope: Scope, py: Say) -> str:
+    owner, name = unwrapped(field(function, "object")), text(field(function, "property"))
+    given = arguments(node)
+    if any(child.type == "optional_chain" for child in function.named_children) and not _is_sure(owner, scope):
+        raise Untranslated(node, "?. before a call")
+    if owner.type == "identifier":
+        known = _LIBRARY.get((text(owner), name))
+        if known is not None:
+            return known(given, scope, py)
+        if text(owner) in RESPONSES:
+            return _response(node, name, given, scope, py)
+        if text(owner) in scope.schemas:
+            return _check(node, text(owner), name, given, scope, py)
+        if text(owner) == "console":
+            return _log(name, given, scope, py)
+    if kind_of(root(node), scope) in ("db", "supabase"):
+        return _query(node, scope, py)
+    kind = kind_of(owner, scope)
+    if kind == "request":
+        if name not in ("json", "text", "formData", "arrayBuffer", "blob"):
+            raise Untranslated(node, f"request.{name}(): no translation")
+        return f"request.{ {'formData': 'form_data', 'arrayBuffer': 'bytes', 'blob': 'bytes'}.get(name, name) }()"
+    if kind == "answer":
+        if name not in ("json", "text"):
+            raise Untranslated(node, f"{name}() of an answer: no translation")
+        return f"{py(owner, scope, ATOM)}.{'json()' if name == 'json' else 'text'}"
+    if text(root(node)) == "stripe":
+        if text(function) != "stripe.webhooks.constructEvent":
+            raise Untranslated(node, f"{text(function)}(): Stripe's client for Python has other names")
+        return f"stripe.Webhook.construct_event({_plain(given, scope, py)})"
+    if kind in ("fields", "cookies", "form"):
+        return f"{py(owner, scope, ATOM)}.{snake(name)}({_plain(given, scope, py)})"
+    return _value_method(node, owner, name, given, scope, py)
+
+
+def _is_sure(owner: Node, scope: Scope) -> bool:
+    return kind_of(owner, scope) in ("fields", "cookies", "request", "db", "supabase")
+
+
+def _response(node: Node, name: str, given: list[Node], scope: Scope, py: Say) -> str:
+    scope.use("turnout", "Response")
+    if name == "json":
+        return f"Response.json({', '.join([py(given[0], scope), *_init(node, given[1:], scope, py)])})"
+    if name == "redirect":
+        scope.use("turnout", "redirect")
+        target = unwrapped(given[0])
+        if target.type == "new_expression" and len(arguments(target)) == 2:  # new URL(path, request.url)
+            target = arguments(target)[0]
+        return f"redirect({', '.join([py(target, scope), *(py(each, scope) for each in given[1:])])})"
+    raise Untranslated(node, f"Response.{name}(): no translation")
+
+
+def _init(node: Node, given: list[Node], scope: Scope, py: Say) -> list[str]:
+    """``{ status, headers }`` as keyword arguments."""
+    if not given:
+        return []
+    options = _options(given[0], node)
+    options.pop("statusText", None)
+    if not options.keys() <= {"status", "headers"}:
+        raise Untranslated(node, f"a response with {', '.join(options)}")
+    return [f"{name}={py(value, scope)}" for name, value in options.items()]
+
+
+def _check(node: Node, schema: str, name: str, given: list[Node], scope: Scope, py: Say) -> str:
+    """``Schema.parse(body)``: reading the body as the Struct checks it, and a failure is a 422."""
+    if name in ("parse", "safeParse", "parseAsync", "safeParseAsync") and len(given) == 1:
+        what = unwrapped(given[0])
+        whole = text(what) in scope.bodies or _is_body(what, scope)
+        if whole:
+            read = f"request.json({scope.schemas[schema]})"
+            # parse() is not awaited there, reading is here.
+            return read if _parent_awaits(node) else f"(await {read})"
+        scope.use("msgspec")
+        return f"msgspec.convert({py(what, scope)}, {scope.schemas[schema]})"
+    raise Untranslated(node, f"{schema}.{name}(): no translation")
+
+
+def _is_body(node: Node, scope: Scope) -> bool:
+    if node.type == "await_expression":
+        node = unwrapped(named(node)[0])
+    return node.type == "call_expression" and chain(node)[-1:] != [] and (
+        kind_of(root(node), scope) == "request" and chain(node)[-1][0] == "json"
+    )  # fmt: skip
+
+
+def _parent_awaits(node: Node) -> bool:
+    parent = node.parent
+    return parent is not None and parent.type == "await_expression"
+
+
+_LEVELS = {"log": "info", "info": "info", "debug": "debug", "warn": "warning", "error": "error"}
+
+
+def _log(name: str, given: list[Node], scope: Scope, py: Say) -> str:
+    scope.use("logging")
+    scope.need("logger = logging.getLogger(__name__)")
+    level = _LEVELS.get(name, "info")
+    if given and unwrapped(given[0]).type == "string":
+        words = [quoted(" ".join([string(unwrapped(given[0])).replace("%", "%%"), *["%s"] * len(given[1:])]))]
+    else:
+        words = [quoted(" ".join(["%s"] * len(given))), py(given[0], scope)] if given else ['""']
+    return f"logger.{level}({', '.join([*words, *(py(each, scope) for each in given[1:])])})"
+
+
+# -- JavaScript's own library
+
+Known = Callable[[list["Node"], Scope, Say], str]
+
+
+def _of(pattern: str, *imports: str) -> Known:
+    """A known function as a pattern of its first argument; *imports* is a module and names of it."""
+
+    def made(given: list[Node], scope: Scope, py: Say) -> str:
+        if imports:
+            scope.use(*imports)
+        return pattern.format(py(given[0], scope) if given else "", _plain(given, scope, py))
+
+    return made
+
+
+def _gather(given: list[Node], scope: Scope, py: Say) -> str:
+    scope.use("asyncio")
+    what = unwrapped(given[0])
+    if what.type == "array":
+        return f"asyncio.gather({_plain(named(what), scope, py)})"
+    return f"asyncio.gather(*{py(what, scope, ATOM)})"
+
+
+_LIBRARY: dict[tuple[str, str], Known] = {
+    ("JSON", "stringify"): _of("json.dumps({0})", "json"),
+    ("JSON", "parse"): _of("json.loads({0})", "json"),
+    ("Math", "max"): _of("max({1})"),
+    ("Math", "min"): _of("min({1})"),
+    ("Math", "abs"): _of("abs({0})"),
+    ("Math", "floor"): _of("math.floor({0})", "math"),
+    ("Math", "ceil"): _of("math.ceil({0})", "math"),
+    ("Array", "isArray"): _of("isinstance({0}, list)"),
+    ("Object", "keys"): _of("list({0})"),
+    ("Object", "values"): _of("list({0}.values())"),
+    ("Object", "entries"): _of("list({0}.items())"),
+    ("Number", "isInteger"): _of("isinstance({0}, int)"),
+    ("Date", "now"): _of("int(time.time() * 1000)", "time"),
+    ("crypto", "randomUUID"): _of("str(uuid4())", "uuid", "uuid4"),
+    ("Promise", "all"): _gather,
+}
+
+_METHODS = {
+    "trim": "{0}.strip()", "toLowerCase": "{0}.lower()", "toUpperCase": "{0}.upper()", "toString": "str({0})",
+    "startsWith": "{0}.startswith({1})", "endsWith": "{0}.endswith({1})", "join": "{1}.join({0})",
+    "push": "{0}.append({1})", "split": "{0}.split({1})", "replaceAll": "{0}.replace({1})",
+    "toISOString": "{0}.isoformat()", "getTime": "int({0}.timestamp() * 1000)", "indexOf": "{0}.find({1})",
+}  # fmt: skip
+_WITH_FUNCTIONS = {
+    "map": "[{result} for {name} in {items}]",
+    "filter": "[{name} for {name} in {items} if {result}]",
+    "find": "next(({name} for {name} in {items} if {result}), None)",
+    "some": "any({result} for {name} in {items})",
+    "every": "all({result} for {name} in {items})",
+}
+
+
+def _value_method(node: Node, owner: Node, name: str, given: list[Node], scope: Scope, py: Say) -> str:
+    if name in _WITH_FUNCTIONS and len(given) == 1 and unwrapped(given[0]).type == "arrow_function":
+        return _comprehension(owner, name, unwrapped(given[0]), scope, py)
+    if name == "slice":
+        return f"{py(owner, scope, ATOM)}[{':'.join([*(py(each, scope) for each in given), ''][:2])}]"
+    if name == "replace" and len(given) == 2 and unwrapped(given[0]).type == "string":
+        return f"{py(owner, scope, ATOM)}.replace({_plain(given, scope, py)}, 1)"
+    if name in _METHODS and not any(each.type == "regex" for each in given):
+        return _METHODS[name].format(py(owner, scope, ATOM), _plain(given, scope, py))
+    if kind_of(root(owner), scope) == "foreign" or root(owner).type not in ("identifier", "this"):
+        raise Untranslated(node, f"{name}(): no translation")
+    if text(root(owner)) not in scope.names:
+        raise Untranslated(node, f"{text(root(owner))}.{name}(): no translation")
+    return f"{py(owner, scope, ATOM)}.{snake(name)}({_plain(given, scope, py)})"
+
+
+def _comprehension(owner: Node, name: str, function: Node, scope: Scope, py: Say) -> str:
+    parameters, body = arrow_parts(function)
+    if len(parameters) != 1 or body.type == "statement_block":
+        raise Untranslated(function, "a function inside an expression")
+    items, inner = py(owner, scope, 3), scope.inside()
+    said = inner.named(parameters[0], "dict" if kind_of(owner, scope) == "list" else "unknown")
+    result = py(body, inner)
+    if any(each.type == "await_expression" for each in walk(body)) or text(function).startswith("async"):
+        raise Untranslated(function, "a function inside an expression that waits")
+    return _WITH_FUNCTIONS[name].format(result=result, name=said, items=items)
+
+
+# -- queries
+
+_STEPS = {"from": "from_", "is": "is_", "in": "in_", "or": "or_", "not": "not_"}
+
+
+def _query(node: Node, scope: Scope, py: Say) -> str:
+    """A chain on ``db`` or on Supabase's client; theirs ends with ``execute()``."""
+    start = root(node)
+    supabase = kind_of(start, scope) == "supabase"
+    if not supabase:
+        scope.use("turnout", "db")
+    steps = [py(start, scope, ATOM)]
+    names = [name for name, _ in chain(node)]
+    rows = bool(names) and names[0] in ("from", "rpc")
+    for name, given in chain(node):
+        said = "table" if supabase and name == "from" else _STEPS.get(name) or snake(name)
+        steps.append(said if given is None else f"{said}({_step_arguments(name, given, scope, py)})")
+    if supabase and rows:
+        steps.append("execute()")
+    if not supabase and not rows:
+        raise Untranslated(node, f"db.{names[0] if names else ''}: no translation")
+    return ".".join(steps)
+
+
+def _step_arguments(name: str, given: Node, scope: Scope, py: Say) -> str:
+    words = []
+    for place, each in enumerate(named(given)):
+        inner = unwrapped(each)
+        if inner.type == "object" and (name in ("order", "select", "upsert") and (place or name == "order")):
+            for option, value in _options(inner, given).items():
+                words.append(_option(name, option, value, scope, py))
+        else:
+            words.append(py(each, scope))
+    return ", ".join(words)
+
+
+def _option(step: str, option: str, value: Node, scope: Scope, py: Say) -> str:
+    said = py(value, scope)
+    if (step, option) == ("order", "ascending"):
+        if said not in ("True", "False"):
+            return f"desc=not {said}"
+        return f"desc={said == 'False'}"
+    return f"{snake(option)}={said}"
+
+
+# -- new
+
+
+def new(node: Node, scope: Scope, py: Say) -> str:
+    """A ``new`` expression in Python."""
+    name, given = text(field(node, "constructor")), arguments(node)
+    if name in RESPONSES:
+        scope.use("turnout", "Response")
+        body = unwrapped(given[0]) if given else None
+        if body is not None and body.type == "call_expression" and text(field(body, "function")) == "JSON.stringify":
+            return _response(node, "json", [arguments(body)[0], *given[1:]], scope, py)
+        return f"Response({', '.join([*(py(each, scope) for each in given[:1]), *_init(node, given[1:], scope, py)])})"
+    if name == "URL":
+        if len(given) == 1 and text(given[0]) == f"{scope.request}.url":
+            return "request.url"
+        scope.use("turnout", "URL")
+        return f"URL({_plain(given, scope, py)})"
+    if name == "URLSearchParams":
+        scope.use("turnout", "URLSearchParams")
+        return f"URLSearchParams({_plain(given, scope, py)})"
+    if name == "Headers":
+        scope.use("turnout", "Headers")
+        return f"Headers({_plain(given, scope, py)})"
+    if name == "Date" and not given:
+        scope.use("datetime", "UTC", "datetime")
+        return "datetime.now(UTC)"
+    if name == "Error":
+        return f"Exception({_plain(given, scope, py)})"
+    raise Untranslated(node, f"new {name}(): no translation")

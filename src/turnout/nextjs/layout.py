@@ -1,0 +1,75 @@
+"""Long lines of Python broken at their outermost brackets."""
+
+from __future__ import annotations
+
+WIDTH = 100
+_OPEN, _CLOSE = "([{", ")]}"
+
+
+def fold(line: str) -> list[str]:
+    """*line* in lines of at most ``WIDTH``, where its brackets allow it."""
+    if len(line) <= WIDTH or line.lstrip().startswith("#"):
+        return [line]
+    pair = _outermost(line)
+    if pair is None:
+        return [line]
+    start, end = pair
+    indent = line[: len(line) - len(line.lstrip())] + "    "
+    items = _split(line[start + 1 : end])
+    if not items or (len(items) == 1 and items[0].startswith(("*", 'f"', '"')) and line[start] == "("):
+        return [line]
+    folded = [line[: start + 1]]
+    # Parentheses around one thing only group it: a comma would make a tuple of it.
+    grouping = line[start] == "(" and not (line[:start][-1:].isalnum() or line[:start][-1:] in ("_", ")", "]"))
+    comma = "" if len(items) == 1 and (grouping or " for " in items[0]) else ","
+    for item in items:
+        folded += fold(f"{indent}{item}{comma}")
+    return [*folded, *fold(indent[4:] + line[end:])]
+
+
+def _outermost(line: str) -> tuple[int, int] | None:
+    """The longest pair of brackets that is in no other."""
+    best: tuple[int, int] | None = None
+    depth, start = 0, 0
+    for place, char in _code(line):
+        if char in _OPEN:
+            if depth == 0:
+                start = place
+            depth += 1
+        elif char in _CLOSE:
+            depth -= 1
+            if depth == 0 and place > start + 1 and (best is None or place - start > best[1] - best[0]):
+                best = (start, place)
+    return best
+
+
+def _split(inside: str) -> list[str]:
+    """The pieces between the commas that are in no bracket."""
+    pieces, depth, begin = [], 0, 0
+    for place, char in _code(inside):
+        if char in _OPEN:
+            depth += 1
+        elif char in _CLOSE:
+            depth -= 1
+        elif char == "," and depth == 0:
+            pieces.append(inside[begin:place].strip())
+            begin = place + 1
+    return [piece for piece in [*pieces, inside[begin:].strip()] if piece]
+
+
+def _code(line: str) -> list[tuple[int, str]]:
+    """The places and characters of *line* that are in no string."""
+    found, quote, place = [], "", 0
+    while place < len(line):
+        char = line[place]
+        if quote:
+            if char == "\\":
+                place += 1
+            elif char == quote:
+                quote = ""
+        elif char in "\"'":
+            quote = char
+        else:
+            found.append((place, char))
+        place += 1
+    return found

@@ -1,0 +1,204 @@
+"""zod schemas as Structs of msgspec."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+
+from .expressions import py
+from .kinds import chain, root
+from .names import class_name, quoted
+from .scope import Scope
+from .syntax import Untranslated, line, named, string, text, unwrapped
+from .syntax import field as part
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
+_BASES = {
+    "string": "str",
+    "number": "float",
+    "boolean": "bool",
+    "any": "Any",
+    "unknown": "Any",
+    "date": "datetime",
+    "bigint": "int",
+}
+_TRANSFORMS = frozenset({"trim", "toLowerCase", "toUpperCase"})
+_WITHOUT_EFFECT = frozenset({"describe", "finite", "safe", "brand", "readonly"})
+
+
+class Type(Struct):
+    """A type in the making.
+
+    Attributes:
+        base: Its annotation without bounds.
+        bounds: Arguments of ``Meta``.
+        default: The field's default, if it may be left out.
+        none: Whether null is a value of it.
+    """
+
+    base: str
+    bounds: dict[str, str] = field(default_factory=dict)
+    default: str | None = None
+    none: bool = False
+
+    def annotation(self) -> str:
+        """The annotation, bounds and None included."""
+        bounds = ", ".join(f"{name}={value}" for name, value in self.bounds.items())
+        said = f"Annotated[{self.base}, Meta({bounds})]" if bounds else self.base
+        return f"{said} | None" if self.none else said
+
+
+def is_schema(node: Node) -> bool:
+    """Whether *node* is an expression that begins with ``z.``."""
+    node = unwrapped(node)
+    return node.type == "call_expression" and text(root(node)) == "z"
+
+
+def structs(name: str, node: Node, scope: Scope) -> list[str]:
+    """The lines of the class *name* for the schema *node*, and of those that it needs.
+
+    Raises:
+        Untranslated: it is more than an object of fields, or a check has no translation.
+    """
+    steps = chain(node)
+    if not steps or steps[0][0] not in ("object", "strictObject") or steps[0][1] is None:
+        raise Untranslated(node, "a schema that is no z.object()")
+    strict = steps[0][0] == "strictObject"
+    for step, _ in steps[1:]:
+        if step not in ("strict", "passthrough", "strip", "describe"):
+            raise Untranslated(node, f".{step}() of a schema")
+        strict = strict or step == "strict"
+    shape = unwrapped(named(steps[0][1])[0])
+    if shape.type != "object":
+        raise Untranslated(node, "a schema whose fields are not written out")
+    lines: list[tuple[bool, str]] = []
+    before: list[str] = []
+    for each in named(shape):
+        if each.type != "pair":
+            raise Untranslated(each, "a field that is not written out")
+        key = part(each, "key")
+        label = string(key) if key.type == "string" else text(key)
+        if not label.isidentifier():
+            raise Untranslated(each, f"a field called {label!r}")
+        kind = _type(part(each, "value"), f"{name}{class_name(label)}", scope, before)
+        default = "" if kind.default is None else f" = {kind.default}"
+        lines.append((kind.default is not None, f"    {label}: {kind.annotation()}{default}"))
+    scope.use("msgspec", "Struct")
+    options = ", kw_only=True" if [late for late, _ in lines] != sorted(late for late, _ in lines) else ""
+    options += ", forbid_unknown_fields=True" if strict else ""
+    return [*before, f"class {name}(Struct{options}):", *([said for _, said in lines] or ["    pass"]), "", ""]
+
+
+def _type(node: Node, name: str, scope: Scope, before: list[str]) -> Type:
+    node = unwrapped(node)
+    if node.type == "identifier" and text(node) in scope.schemas:
+        return Type(scope.schemas[text(node)])
+    if not is_schema(node):
+        raise Untranslated(node, "a field that is no schema of zod")
+    steps = chain(node)
+    if steps[0] == ("coerce", None):
+        steps = steps[1:]
+    kind, rest = _first(node, steps, name, scope, before)
+    for step, given in rest:
+        _refine(node, kind, step, named(given) if given is not None else [], scope)
+    if kind.bounds:
+        scope.use("typing", "Annotated")
+        scope.use("msgspec", "Meta")
+    for base, module in (("Any", "typing"), ("Literal", "typing"), ("datetime", "datetime"), ("UUID", "uuid")):
+        if kind.base.startswith(base) or f"[{base}" in kind.base:
+            scope.use(module, base)
+    return kind
+
+
+def _first(
+    node: Node, steps: list[tuple[str, Node | None]], name: str, scope: Scope, before: list[str]
+) -> tuple[Type, list[tuple[str, Node | None]]]:
+    """The type that a schema begins with, and the steps that refine it."""
+    step, given = steps[0]
+    inner = named(given) if given is not None else []
+    if step in _BASES:
+        return Type(_BASES[step]), steps[1:]
+    if step in ("email", "url", "uuid", "int") and given is not None:  # zod 4 spells z.email()
+        return Type("int" if step == "int" else "str"), steps
+    if step in ("enum", "literal") and inner:
+        values = named(unwrapped(inner[0])) if step == "enum" and unwrapped(inner[0]).type == "array" else [inner[0]]
+        if step == "enum" and unwrapped(inner[0]).type != "array":
+            raise Untranslated(node, "an enum that is not written out")
+        return Type(f"Literal[{', '.join(py(each, scope) for each in values)}]"), steps[1:]
+    if step == "array" and inner:
+        return Type(f"list[{_type(inner[0], name, scope, before).annotation()}]"), steps[1:]
+    if step == "record" and inner:
+        return Type(f"dict[str, {_type(inner[-1], name, scope, before).annotation()}]"), steps[1:]
+    if step in ("optional", "nullable") and inner:
+        kind = _type(inner[0], name, scope, before)
+        return kind, [(step, None), *steps[1:]]
+    if step == "union" and inner:
+        kinds = [_type(each, name, scope, before).annotation() for each in named(unwrapped(inner[0]))]
+        return Type(" | ".join(kinds)), steps[1:]
+    if step == "object" and given is not None:
+        before += structs(name, _object_of(node), scope)
+        return Type(name), steps[1:]
+    raise Untranslated(node, f"z.{step}()")
+
+
+def _object_of(node: Node) -> Node:
+    """``z.object({...})`` of ``z.object({...}).optional()``."""
+    node = unwrapped(node)
+    while chain(node)[-1][0] != "object":
+        node = unwrapped(part(part(node, "function"), "object"))
+    return node
+
+
+_PATTERNS = {"email": EMAIL, "url": r"^https?://"}
+_SIGNS = {"positive": ("gt", "0"), "nonnegative": ("ge", "0"), "negative": ("lt", "0"), "nonpositive": ("le", "0")}
+# As bounds of a text or a list, and of a number.
+_LIMITS = {
+    "min": ("min_length", "ge"), "max": ("max_length", "le"), "gte": ("", "ge"), "lte": ("", "le"), "gt": ("", "gt"),
+    "lt": ("", "lt"), "multipleOf": ("", "multiple_of"),
+}  # fmt: skip
+
+
+def _refine(node: Node, kind: Type, step: str, given: list[Node], scope: Scope) -> None:
+    sized = kind.base == "str" or kind.base.startswith(("list[", "dict["))
+    if step in _LIMITS and given:
+        kind.bounds[_LIMITS[step][0 if sized else 1]] = py(given[0], scope)
+    elif step == "length" and given:
+        kind.bounds |= {"min_length": py(given[0], scope), "max_length": py(given[0], scope)}
+    elif step == "nonempty":
+        kind.bounds["min_length"] = "1"
+    elif step == "int":
+        kind.base = "int"
+    elif step in _SIGNS:
+        bound, value = _SIGNS[step]
+        kind.bounds[bound] = value
+    elif step in _PATTERNS:
+        kind.bounds["pattern"] = f"r{quoted(_PATTERNS[step])}".replace("\\\\", "\\")
+    elif step == "regex" and given and unwrapped(given[0]).type == "regex":
+        kind.bounds["pattern"] = _pattern(unwrapped(given[0]))
+    elif step == "uuid":
+        kind.base = "UUID"
+    elif step == "datetime":
+        kind.base = "datetime"
+    elif step in ("optional", "nullish"):
+        kind.none, kind.default = True, "None"
+    elif step == "nullable":
+        kind.none = True
+    elif step == "default" and given:
+        kind.default = py(given[0], scope)
+    elif step in _TRANSFORMS:
+        scope.note(line(node), f".{step}() changes a text before it is checked; a Struct takes it as it was sent")
+    elif step not in _WITHOUT_EFFECT:
+        raise Untranslated(node, f".{step}()")
+
+
+def _pattern(node: Node) -> str:
+    """A regular expression's literal; flags and what Python spells otherwise are refused."""
+    pattern = text(part(node, "pattern"))
+    flags = node.child_by_field_name("flags")
+    if flags is not None or '"' in pattern or "(?<" in pattern or "\\p" in pattern or "[^]" in pattern:
+        raise Untranslated(node, "a regular expression")
+    return f'r"{pattern.replace(chr(92) + "/", "/")}"'
