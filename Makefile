@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults soak lint bench clean
+.PHONY: help demo test test-deploy test-faults soak lint bench clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -23,6 +23,13 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
 	@touch $@ $(VENV)/.demo
 
+# AWS's own emulator of Lambda's runtime: one static file inside a large wheel, which is never installed.
+$(VENV)/aws-lambda-rie: | $(VENV)/.dev
+	@there=$$(mktemp -d) && { $(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps \
+		--dest $$there aws-sam-cli==1.170.0 && $(BIN)/python -m zipfile -e $$there/*.whl $$there && \
+		install -m 755 $$there/samcli/local/rapid/aws-lambda-rie-x86_64 $@ || \
+		echo "AWS's Lambda emulator could not be fetched: the tests that run functions in it are skipped"; }; rm -rf $$there
+
 tests/js/node_modules/.package-lock.json: tests/js/package.json tests/js/package-lock.json
 	@if command -v npm >/dev/null; then cd tests/js && npm ci --silent; \
 	else echo "npm is not on this machine: the tests that drive JavaScript clients are skipped"; fi
@@ -30,11 +37,14 @@ tests/js/node_modules/.package-lock.json: tests/js/package.json tests/js/package
 demo: $(VENV)/.demo ## run the example app on http://127.0.0.1:8000 (PORT= to change)
 	cd examples/blog && ../../$(BIN)/turnout db migrate && ../../$(BIN)/turnout db seed && ../../$(BIN)/turnout dev --port $(PORT)
 
-test: $(VENV)/.dev tests/js/node_modules/.package-lock.json ## lint, type-check and run every test
+test: $(VENV)/.dev $(VENV)/aws-lambda-rie tests/js/node_modules/.package-lock.json ## lint, type-check and run every test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+test-deploy: $(VENV)/.dev $(VENV)/aws-lambda-rie ## every target with the runtime that runs it, in the long form
+	TURNOUT_DEPLOY=full $(BIN)/python -m pytest tests/deploy
 
 test-faults: $(VENV)/.dev ## the long form of the fault tests (half an hour)
 	TURNOUT_FAULTS=full $(BIN)/python -m pytest -o faulthandler_timeout=0 -m "faults and not soak" tests/faults tests/tasks tests/webhooks
