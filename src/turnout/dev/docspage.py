@@ -76,8 +76,7 @@ def _csp(styles: str) -> str:
     )
 
 
-# The UI has pictures of its own in its style sheet, and style elements made by its scripts.
-UI_CSP = _csp("'self' 'unsafe-inline'")
+UI_CSP = _csp("'self'")
 LIST_CSP = _csp("'sha256-" + base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode() + "'")
 
 
