@@ -285,7 +285,7 @@ def _load_actions(
     from .actions import registry, wire
 
     before, known = registry.now(), registry.configure(config, env)
-    site = wire.Site("/auth/sign-in" if config.auth.pages else None)
+    site = wire.Site(_sign_in_page(config))
     try:
         routes = [
             route for file in manifest.actions for route in _load_action_file(file, config.root, threads, shared, site)
@@ -302,6 +302,14 @@ def _load_actions(
     own = Path(wire.__file__)
     routes += [Route(Pattern.parse(pattern), own, methods) for pattern, methods in wire.endpoints().items()]
     return site, routes
+
+
+def _sign_in_page(config: Config) -> str | None:
+    if not config.auth.pages:
+        return None
+    from .auth.guard import SIGN_IN
+
+    return SIGN_IN
 
 
 def _load_action_file(

@@ -231,6 +231,23 @@ def test_own_scripts_call_actions_and_hear_of_forms(seen: Seen) -> None:
     ]
 
 
+def test_a_script_that_comes_late_leads_back_to_the_page(seen: Seen) -> None:
+    page = seen.open("/posts?plain=1")
+    page.fill("#title", "x")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/_actions/*")
+    assert page.inner_text("#title-error") == "Enter at least 3 characters."
+    page.add_script_tag(url="/_turnout/turnout.js", type="module")
+    page.fill("#title", "no")
+    page.keyboard.press("Enter")
+    page.locator("#title[aria-invalid=true]").wait_for()
+    page.fill("#title", "Late, and there")
+    page.keyboard.press("Enter")
+
+    page.wait_for_url("**/posts?plain=1")
+    assert page.get_by_text("Late, and there, note").is_visible()
+
+
 # -- without
 
 

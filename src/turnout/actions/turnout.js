@@ -75,16 +75,16 @@ async function send(form, submitter) {
     release();
     return showErrors(form, answer);
   }
-  const shown = await refresh(form, focused);
+  const shown = !location.pathname.startsWith(PREFIX) && (await refresh(form, focused));
   release();
-  if (!shown) return location.assign(pageUrl());
+  if (!shown) return location.assign(pageOf(form));
   // Not form.reset(): a field of that name would be in its place.
   if (form.isConnected) HTMLFormElement.prototype.reset.call(form);
 }
 
 function isHere(url) {
   const target = new URL(url, location.href);
-  const here = new URL(pageUrl(), location.href);
+  const here = new URL(location.href);
   return target.origin === here.origin && target.pathname + target.search === here.pathname + here.search;
 }
 
@@ -187,7 +187,7 @@ function empty(place) {
 async function refresh(sent, focused) {
   let page;
   try {
-    const response = await fetch(pageUrl(), { headers: { accept: "text/html" }, signal: leaving.signal });
+    const response = await fetch(location.href, { headers: { accept: "text/html" }, signal: leaving.signal });
     if (!response.ok || response.redirected) return false;
     page = new DOMParser().parseFromString(await response.text(), "text/html");
   } catch {
@@ -221,9 +221,10 @@ function refocus(id, main) {
   place.focus({ preventScroll: true });
 }
 
-/** Where this page is: a form that failed without this script is shown at the address of its action. */
-function pageUrl() {
-  return (location.pathname.startsWith(PREFIX) && new URLSearchParams(location.search).get("page")) || location.href;
+/** Where the page is. A form that failed before this script was there is shown at the address of its action. */
+function pageOf(form) {
+  if (!location.pathname.startsWith(PREFIX)) return location.href;
+  return new URL(form.getAttribute("action"), location.href).searchParams.get("page") ?? "/";
 }
 
 /** What somebody has typed into other forms and not sent yet, by id. */

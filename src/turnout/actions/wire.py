@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -272,6 +272,8 @@ async def _page_again(site: Site, action: Action, request: Request, exc: HTTPErr
         current.set(request)
     work, again.after_work = again.after_work, None
     site.app.sent(again, response)
+    if isinstance(response.chunks, AsyncGenerator):
+        await response.chunks.aclose()
     if response.status != 200 or response.chunks is not None or not failed.seen:
         request.set_cookies = again.set_cookies
         return None

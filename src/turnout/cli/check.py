@@ -23,7 +23,7 @@ from .report import as_data, as_text, from_exception
 
 if TYPE_CHECKING:
     from ..project import Project
-    from ..routing.manifest import RouteFile
+    from ..routing.manifest import ActionFile, RouteFile
 
 T = TypeVar("T")
 WRITES = ("POST", "PUT", "DELETE", "PATCH")
@@ -118,7 +118,7 @@ class _Found:
             self.route(route)
         for each in manifest.actions if manifest else ():
             self.actions(each.file)
-        places = [*routes, *(manifest.actions if manifest else ())]
+        places: list[RouteFile | ActionFile] = [*routes, *(manifest.actions if manifest else ())]
         for file in sorted({file for place in places for file in place.middleware}):
             self.tried(lambda file=file: load_middleware(file, root))  # type: ignore[misc]
         for file in sorted({file for place in places for file in place.errors}):
