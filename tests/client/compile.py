@@ -28,6 +28,7 @@ OPTIONS = {
     "module": "nodenext",
     "lib": ["es2022", "dom", "dom.iterable", "dom.asynciterable"],
     "types": [],
+    "rootDir": ".",
     "outDir": "built",
 }
 

@@ -52,7 +52,7 @@ def _kept(file: Path) -> str | None:
     """What *file* holds; None where it is not there. Line ends do not count: git may have changed them."""
     try:
         return file.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n")
-    except FileNotFoundError:
+    except OSError:  # not there, or not to be read: writing it says why not
         return None
 
 
