@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-deploy test-faults soak lint bench clean
+.PHONY: help demo test test-deploy test-faults soak lint bench docs clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -57,6 +57,9 @@ lint: $(VENV)/.dev ## lint and type-check only
 
 bench: $(VENV)/.dev ## measure against the peers (see benchmarks/README.md)
 	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.dev ## the documentation as a site, in build/docs
+	$(BIN)/zensical build --strict
 
 clean: ## remove everything that make created
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -5,6 +5,7 @@ How a page is written so that it runs (docs/index.md says the same to writers):
 - A ``python``, ``toml``, ``ini``, ``sql``, ``html`` or ``text`` block whose first line is a comment with a
   path (``# app/api/hello/route.py``) is a file of the project, whole.
 - Other ``python`` runs as a script. ``expression  # -> value`` is compared, ``# raises Name`` must raise.
+- ``python fastapi`` is a whole program of FastAPI's; the next ``http`` block is asked of both.
 - ``console`` holds ``$ command`` lines with what they print. ``curl`` goes to the project through
   ``turnout.testing.Client`` and must succeed, or give the status of a comment such as ``# 404``.
 - ``http`` holds a request a line: ``POST /api/posts {"title": "x"} -> 201 {"id":1}``.
@@ -88,6 +89,7 @@ class Story:
         self.root = folder
         self.client: Client | None = None
         self.changed = False
+        self.peer: Any = None  # a FastAPI app that the next requests are put to as well
         self.names: dict[str, Any] = {"__name__": "__main__"}
         (folder / "pyproject.toml").write_text(PYPROJECT)
 
@@ -96,7 +98,7 @@ class Story:
         if block.path is not None and block.kind in ("python", "toml", "ini", "sql", "html", "text"):
             await self.write(block.path, block)
             return
-        step = getattr(self, f"run_{block.kind}", None)
+        step = getattr(self, f"run_{block.kind.replace(' ', '_')}", None)
         assert step is not None, f"{block}: nothing here knows how to check a block of kind {block.kind!r}"
         done = step(block)
         if inspect.isawaitable(done):
@@ -203,6 +205,21 @@ class Story:
             assert answer.status == int(status), f"{block}: {line}\n{answer.status} {answer.text}"
             if expected is not None:
                 same(answer.text.strip(), expected, f"{block}: {line}")
+            if self.peer is not None:
+                await self._ask_peer(method, target, body, int(status), expected, f"{block}: {line}, by FastAPI")
+        self.peer = None
+
+    async def _ask_peer(
+        self, method: str, target: str, body: str | None, status: int, expected: str | None, place: str
+    ) -> None:
+        import httpx
+
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(self.peer), base_url="http://localhost") as client:
+            headers = {"content-type": _guess_type(body)} if body else {}
+            answer = await client.request(method, target, content=body, headers=headers)
+        assert answer.status_code == status, f"{place}\n{answer.status_code} {answer.text}"
+        if expected is not None:
+            same(answer.text.strip(), expected, place)
 
     async def run_console(self, block: Block) -> None:
         """Commands and what they print."""
@@ -237,6 +254,12 @@ class Story:
             _same_head(answer, head, place)
         if expected or not asked.include:
             same(answer.text.rstrip("\n"), expected, place)
+
+    def run_python_fastapi(self, block: Block) -> None:
+        """A program of FastAPI's, whole, with its ``app``."""
+        names: dict[str, Any] = {"__name__": "theirs"}
+        exec(compile(block.text, str(block), "exec", dont_inherit=True), names)
+        self.peer = names["app"]
 
     # -- what is only parsed
 
