@@ -221,6 +221,13 @@ def test_every_answer_has_the_default_security_headers() -> None:
     assert "default-src 'self'" in sent(Response.html("<p>"))["content-security-policy"]
 
 
+def test_not_modified_changes_no_policy_of_the_page_that_a_browser_has() -> None:
+    # It would be that of data, which lets no style in: a 304 has no type.
+    assert "content-security-policy" not in sent(Response(None, 304, {"etag": '"1"'}))
+    own = Response(None, 304, {"content-security-policy": "default-src 'self'"})
+    assert sent(own)["content-security-policy"] == "default-src 'self'"
+
+
 def test_the_two_ways_of_writing_a_head_agree() -> None:
     for make in (Response, lambda: Response("x"), lambda: Response.json({}), lambda: Response.html("x")):
         ready = guard.head_bytes(make()).decode()

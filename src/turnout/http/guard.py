@@ -183,7 +183,9 @@ def fields(response: Response) -> list[tuple[str, str]]:
     names = {name for name, _ in own}
     out = [pair for pair in own if pair[0] not in FRAMING]
     out.extend(pair for pair in DEFAULTS if pair[0] not in names)
-    if CSP not in names:
+    # A 304 updates the fields of the copy that the client has (RFC 9111 section 3.2), and says nothing of its type:
+    # the policy of other answers would take a page's style and scripts away.
+    if CSP not in names and response.status != 304:
         html = (response.headers.get("content-type") or "").startswith("text/html")
         out.append((CSP, CSP_HTML if html else CSP_DATA))
     if "set-cookie" in names and "cache-control" not in names:
