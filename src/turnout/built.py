@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .errors import ConfigError
+from .http.aside import need_loop
 from .http.jsontext import loads
 from .project import Project, load_project
 from .routing.manifest import MANIFEST, Manifest
@@ -88,4 +89,5 @@ async def run_task(name: str, args: list[Any], kwargs: dict[str, Any]) -> None:
     found = TASKS.get(name)
     if found is None:
         raise ConfigError(f"there is no task {name!r}", cure=f"known here: {', '.join(sorted(TASKS)) or 'none'}")
+    await need_loop()
     await found.run(found.pack(tuple(args), kwargs))

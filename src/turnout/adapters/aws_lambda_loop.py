@@ -206,10 +206,9 @@ class Loop:
         except Exception as exc:
             # The status is out; only the trailers can still say that this is not all.
             _say("the stream broke off", exc)
-            text = error_body(exc).decode().encode("ascii", "backslashreplace")
             trailers = [
                 f"lambda-runtime-function-error-type: {_kind(exc)}",
-                f"lambda-runtime-function-error-body: {_base64(text)}",
+                f"lambda-runtime-function-error-body: {_base64(error_body(exc))}",
             ]
         finally:
             await close(response)

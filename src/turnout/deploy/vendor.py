@@ -90,7 +90,11 @@ class Distribution:
             ConfigError: it is installed as a link to its source, or compiled for another system.
         """
         files = self._found.files
-        if files is None or any(file.suffix == ".pth" for file in files if len(file.parts) == 1):
+        if files is None:
+            raise ConfigError(
+                f"nothing says which files {self.name} has", cure=f"install it with pip: pip install {self.name}"
+            )
+        if any(file.suffix == ".pth" for file in files if len(file.parts) == 1):
             raise ConfigError(
                 f"{self.name} is installed as a link to its source, which cannot be shipped",
                 cure=f"install it: pip install --force-reinstall --no-deps {self.name}",
