@@ -163,13 +163,16 @@ def server(folder: Path, spec: dict[str, Any]) -> Iterator[Any]:
     try:
         yield running
     finally:
-        running.stop("immediate")
+        running.stop()
 
 
 def pytest(folder: Path, spec: dict[str, Any]) -> dict[str, Any]:
     """Run tests, and give how each ended."""
     import pytest as runner
 
+    from ...routing.module import importable
+
+    importable(folder / "project")  # as ``python -m pytest`` in the project's folder
     os.environ["DATABASE_URL"] = str(folder / "tests.db")
     with contextlib.ExitStack() as stack:
         if running := stack.enter_context(server(folder, spec)):

@@ -22,9 +22,7 @@ MOST_FIELDS, MOST_CUTS = 6, 8
 
 async def answers(bed: Bed, target: Target) -> None:
     """A request that fits is answered, and with a status that was promised."""
-    if target.is_webhook:
-        return
-    answer = await bed.call(target, **bed.content(target))
+    answer = await bed.call(target, **_whole_request(bed, target))
     if answer.status < 400 and target.statuses and answer.status not in target.statuses:
         bed.found(
             target, "TRN205", f"answers {answer.status}, and the contract says {_listed(target.statuses)}",
@@ -246,7 +244,7 @@ def _signature_fields(target: Target) -> dict[str, str]:
 
 async def generated_bodies(bed: Bed, target: Target) -> None:
     """Twenty-five made-up bodies; ``call`` finds what fails."""
-    if target.method not in ("POST", "PUT", "PATCH") or target.is_webhook:
+    if target.method not in ("POST", "PUT", "PATCH"):
         return
     content = bed.content(target)
     for value in generated(bed.schema(target), 25):
@@ -263,59 +261,66 @@ def _plain(value: Any) -> str:
 
 async def signatures(bed: Bed, target: Target) -> None:
     """A bad, missing or old signature is refused, and an event sent again has one effect."""
-    if target.is_webhook:
-        await _signed(bed, target)
+    if target.signer is not None:
+        await _signed(bed, target, *target.signer)
     elif target.method == "POST" and target.is_open and _is_like_webhook(target):
         for headers in ({}, {"stripe-signature": "t=1,v1=00", "x-hub-signature-256": "sha256=00", "x-signature": "00"}):
             body = {"id": "evt_1", "type": "checkout.session.completed", "data": {"object": {"id": "cs_1"}}}
             answer = await bed.call(target, json=body, headers=headers, person=None)
             if answer.status < 400:
                 bed.found(
-                    target, "TRN239", f"an event that nobody signed is answered with {answer.status}",
+                    target,
+                    "TRN239",
+                    f"an event that nobody signed is answered with {answer.status}",
                     "POST = stripe.webhook(secrets=...), from turnout.webhooks",
-                )  # fmt: skip
+                )
 
 
 def _is_like_webhook(target: Target) -> bool:
     return "webhook" in target.pattern.text.lower() or (target.config.auth in WEBHOOK_WORDS)
 
 
-async def _signed(bed: Bed, target: Target) -> None:
-    hook, now_s = target.handler, int(time.time())
-    secret = next((os.environ[name].split()[0] for name in hook._names if os.environ.get(name, "").split()), None)
+async def _signed(bed: Bed, target: Target, provider: str, variable: str) -> None:
+    secret = _secret(variable)
     if secret is None:
         bed.notes.append(f"{target.name}: its secret is in no variable, so nothing could be signed")
         return
-    payload, event_id, kind = _event(hook, now_s)
-    other = secret[:-6] + ("AAAAAA" if not secret.endswith("AAAAAA") else "BBBBBB")
-    good = _sign(hook.provider, payload, secret, event_id, kind, now_s)
+    now_s = int(time.time())
+    payload, event_id, kind = _event(provider, target.handler, now_s)
+    other = secret[:-6] + ("AAAAA=" if not secret.endswith("AAAAA=") else "BBBBB=")
     refused = {
         "no signature": {},
-        "a bad signature": _sign(hook.provider, payload, other, event_id, kind, now_s),
-        "the signature of another body": _sign(hook.provider, payload + b" ", secret, event_id, kind, now_s),
+        "a bad signature": _sign(provider, payload, other, event_id, kind, now_s),
+        "the signature of another body": _sign(provider, payload + b" ", secret, event_id, kind, now_s),
     }
-    if hook.provider != "github":
-        refused["a signature of yesterday"] = _sign(hook.provider, payload, secret, event_id, kind, now_s - 86_400)
+    if provider != "github":
+        refused["a signature of yesterday"] = _sign(provider, payload, secret, event_id, kind, now_s - 86_400)
     before = await snapshot()
     for what, headers in refused.items():
         answer = await bed.call(target, body=payload, headers=headers)
         if answer.status < 400 or changed(before, await snapshot()):
             bed.found(target, "TRN239", f"{what} is answered with {answer.status}", "verify before anything is done")
+    good = _sign(provider, payload, secret, event_id, kind, now_s)
     await bed.call(target, body=payload, headers=good)
     once = await snapshot()
     await bed.call(target, body=payload, headers=good)
     if changed(once, await snapshot()) or lost(once, await snapshot()):
-        bed.found(
-            target, "TRN240", "an event that is sent twice has two effects", "write through tx, the second argument"
-        )
+        bed.found(target, "TRN240", "an event sent twice has two effects", "write through tx, the second argument")
 
 
-def _event(hook: Any, now_s: int) -> tuple[bytes, str, str]:
+def _secret(variable: str) -> str | None:
+    """The first of the secrets in *variable*."""
+    return next(iter(os.environ.get(variable, "").split()), None)
+
+
+def _event(provider: str, handler: Any, now_s: int) -> tuple[bytes, str, str]:
+    """A body as *provider* would send it, its id and its type: one that the handler takes, where that is known."""
     from ...webhooks.samples import sample
 
     common = {"stripe": "checkout.session.completed", "github": "push", "slack": "message", "standard": "user.created"}
-    kind = next((name for name in hook._handlers if name != "*"), common[hook.provider])
-    event_id, body = sample(hook.provider, kind, {}, now_s)
+    taken = [name for name in getattr(handler, "_handlers", ()) if name != "*"]
+    kind = taken[0] if taken else common[provider]
+    event_id, body = sample(provider, kind, {}, now_s)
     return json.dumps(body).encode(), event_id, kind
 
 
@@ -361,12 +366,12 @@ async def cut_short(bed: Bed, target: Target) -> None:
 
 
 def _whole_request(bed: Bed, target: Target) -> dict[str, Any]:
-    if not target.is_webhook:
+    secret = _secret(target.signer[1]) if target.signer else None
+    if target.signer is None or secret is None:
         return bed.content(target)
-    hook, now_s = target.handler, int(time.time())
-    secret = next((os.environ[name].split()[0] for name in hook._names if os.environ.get(name, "").split()), "x" * 40)
-    payload, event_id, kind = _event(hook, now_s)
-    return {"body": payload, "headers": _sign(hook.provider, payload, secret, event_id, kind, now_s)}
+    provider, now_s = target.signer[0], int(time.time())
+    payload, event_id, kind = _event(provider, target.handler, now_s)
+    return {"body": payload, "headers": _sign(provider, payload, secret, event_id, kind, now_s)}
 
 
 async def _counts() -> dict[str, int]:

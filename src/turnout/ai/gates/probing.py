@@ -24,7 +24,7 @@ from ...testing import Answer, Client
 from .rows import Kept, Rows, mark, seed, snapshot
 from .values import NUMBER, UUID, sample, schema_of
 
-LIMIT_S = 10.0
+LIMIT_S = 5.0
 PASSWORD = "correct horse battery 7"
 WEBHOOK_WORDS = ("signature", "webhook", "stripe", "github", "slack")
 
@@ -56,6 +56,15 @@ class Target(Struct):
         from ...webhooks.hook import Webhook
 
         return isinstance(self.handler, Webhook)
+
+    @property
+    def signer(self) -> tuple[str, str] | None:
+        """The provider whose signatures it verifies, and the variable with the secret; None if it verifies none."""
+        if self.is_webhook:
+            return self.handler.provider, next(iter(self.handler._names), "")
+        calls = re.search(r"\b(stripe|github|slack|standard)\.(?:verify|construct_event)\(", self.source)
+        name = re.search(r"[\"']([A-Z0-9_]*SECRET[A-Z0-9_]*)[\"']", self.source)
+        return (calls[1], name[1]) if calls and name and self.method == "POST" else None
 
     @property
     def is_open(self) -> bool:
@@ -276,6 +285,8 @@ async def run(folder: Path, spec: dict[str, Any], server: Any, heard: io.StringI
         await kept.keep()
         for target in targets(project, spec["targets"]):
             for probe in PROBES:
+                if ("TRN246", target.name) in bed.findings:  # each further request would take as long
+                    break
                 await kept.restore()
                 await probe(bed, target)
         await db.close()

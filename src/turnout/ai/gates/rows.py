@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -162,12 +163,12 @@ class Kept:
 
     def __init__(self, folder: Path, server: Any | None) -> None:
         self.folder, self.server = folder, server
-        self.count = 0
+        self.count, self.name = 0, f"bed_{secrets.token_hex(4)}"  # the server outlives one gate
 
     @property
     def url(self) -> str:
         """The address of the database in use."""
-        return str(self.folder / "app.db") if self.server is None else self.server.url(f"bed{self.count}")
+        return str(self.folder / "app.db") if self.server is None else self.server.url(f"{self.name}_{self.count}")
 
     async def open_empty(self) -> None:
         """An empty database."""
@@ -190,7 +191,7 @@ class Kept:
             if (self.folder / "app.db").exists():
                 shutil.copyfile(self.folder / "app.db", self.folder / "kept.db")
         else:
-            self.template = f"bed{self.count}"
+            self.template = f"{self.name}_{self.count}"
             await self._create(self.template)
         db.configure(self.url)
 
@@ -218,6 +219,6 @@ class Kept:
         self.count += 1
         connection = await asyncpg.connect(self.server.url())
         try:
-            await connection.execute(f"create database bed{self.count} template {template}")
+            await connection.execute(f"create database {self.name}_{self.count} template {template}")
         finally:
             await connection.close()
