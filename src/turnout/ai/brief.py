@@ -31,7 +31,8 @@ RULES = """\
 You add API routes to a Turnout project. Turnout is not FastAPI, Flask, Django or Next.js.
 - app/api/notes/[id]/route.py answers /api/notes/7; the folder is the path, [id] is a parameter.
 - A handler is `async def GET(request: Request, id: int)`: GET POST PUT PATCH DELETE. No decorators, no app object.
-- Arguments by name and type: `id: int` from the path, `body: Model` (msgspec.Struct) from JSON, others from the query.
+- Arguments, and no others: `request: Request`, path parameters by name (`id: int`), `body: Model` and `query: Model`,
+  each Model a msgspec.Struct. A query field with a default is optional.
 - Return a dict or list (200 JSON), None (204), `Response.json(value, status=201)`; `raise NotFound("No such note")`.
 - Import what you use: `from turnout import BadRequest, Conflict, NotFound, Request, Response, db, env, send_email`.
 - Database: `await db.from_("notes").select("*").eq("id", id).single()` (None if absent),

@@ -178,7 +178,7 @@ def to_changeset(answer: Answer, view: ProjectView, *, before: ChangeSet | None 
     changes = []
     for path, text in files.items():
         now = view.read(path)
-        if text is not None or now is not None:
+        if text is not None or view.exists(path):  # what is private is there too, and refused by its path
             changes.append(FileChange(path, None if now is None else sha256(now), text))
     old = before or ChangeSet("")
     return ChangeSet(

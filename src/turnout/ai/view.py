@@ -29,7 +29,7 @@ class ProjectView:
 
     def read(self, path: str) -> str | None:
         """The text of *path*; None if it is absent or may not be read."""
-        if is_private(path):
+        if is_private(path) or "\0" in path:
             return None
         real = Path(os.path.realpath(self.root / path))
         # Judged again by its real name: a link called notes.txt may lead to .env.
@@ -45,7 +45,7 @@ class ProjectView:
 
     def exists(self, path: str) -> bool:
         """Whether something is at *path*, a private file and a broken link included."""
-        return os.path.lexists(self.root / path)
+        return "\0" not in path and os.path.lexists(self.root / path)
 
     def routes(self) -> Manifest:
         """The route files, found without importing any."""
