@@ -68,12 +68,15 @@ export class ApiError<
 
 /**
  * Whether the call failed in a way that its route is known for; its status, code and body are typed then.
- * False for everything else: another error, an aborted call, a status or code that the contract does not name.
+ * False for everything else: another error, an aborted call, a status or code that the contract does not name, and a
+ * page of HTML in the place of JSON.
  */
 export function isFailure<Call extends keyof Calls>(error: unknown, call: Call): error is Calls[Call]["failure"] {
   if (!(error instanceof ApiError) || error.call !== call) return false;
-  const codes = CALLS[call]!.failures[error.status];
-  return codes !== undefined && (error.code === undefined || codes.includes(error.code));
+  const way = CALLS[call]!;
+  const codes = way.failures[error.status];
+  if (codes === undefined || (error.code !== undefined && !codes.includes(error.code))) return false;
+  return typeof error.body !== "string" || way.plain?.includes(error.status) === true;
 }
 
 export interface Api {
@@ -100,11 +103,15 @@ export const api: Api = createApi();
 
 type Reader = "json" | "text" | "texts" | "bytes" | "stream" | "lines" | "events" | "json-events" | "any";
 
-/** How a call is carried: the media type that it sends, those that it gives, and the codes of each failure. */
+/**
+ * How a call is carried: the media type that it sends, those that it gives, the codes of each failure, and the
+ * failures that have no JSON.
+ */
 interface Way {
   readonly sends?: string;
   readonly gives: { readonly [media: string]: Reader };
   readonly failures: { readonly [status: number]: readonly string[] };
+  readonly plain?: readonly number[];
 }
 
 interface AnyOptions extends CallOptions {

@@ -197,14 +197,15 @@ class _Writer:
         return {each: codes for each, codes in common.items() if codes and others}
 
     def failed(self, answer: Answer) -> Type:
+        """The body of a failure. Where it may be JSON it is: an api() asks for that, and isFailure() looks."""
         bodies = []
         for media in sorted(answer.media):
             kind = of.base_type(media)
             if kind == of.PROBLEM:
                 bodies.append(Type("Problem"))
-            else:
-                bodies.append(self.type(answer.media[media], "      ") if of.is_json(kind) else Type("string"))
-        return _union(bodies or [UNKNOWN])
+            elif of.is_json(kind):
+                bodies.append(self.type(answer.media[media], "      "))
+        return _union(bodies or [Type("string") if answer.media else UNKNOWN])
 
     def way(self, operation: Operation) -> str:
         """How a call is carried, as data."""
@@ -214,6 +215,10 @@ class _Writer:
         parts.append(_braces("gives", [f"{quoted(kind)}: {quoted(gives[kind])}" for kind in gives]))
         codes = [f"{status}: [{', '.join(map(quoted, words))}]" for status, words in of.failures(operation).items()]
         parts.append(_braces("failures", codes))
+        plain = [
+            each.status for each in operation.answers if each.status in of.failures(operation) and not _has_json(each)
+        ]
+        parts += [f"plain: {sorted(plain)}"] if plain else []
         inner = "".join(f"    {part},\n" for part in parts)
         return f"  {quoted(f'{operation.method} {operation.path}')}: {{\n{inner}  }},\n"
 
@@ -325,6 +330,10 @@ def _both(parts: list[Type]) -> Type:
     if len(known) < 2:
         return known[0] if known else UNKNOWN
     return Type(" & ".join(part.text if part.simple else f"({part.text})" for part in known), False)
+
+
+def _has_json(answer: Answer) -> bool:
+    return any(of.is_json(of.base_type(media)) for media in answer.media)
 
 
 def _listed(item: Type) -> str:
