@@ -34,10 +34,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", nargs="?", type=Path, help="the project (default: the current folder)")
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.add_argument("--openapi", metavar="FILE", help="write the OpenAPI document of the routes (-: to the output)")
+    parser.add_argument("--explain", metavar="CODE", help="say what a code such as TRN104 means, and nothing else")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print what is wrong."""
+    if args.explain is not None:
+        return _explain(args.explain, as_json=args.json)
     if args.json and args.openapi == "-":
         raise ConfigError("--json and --openapi - would both write to the output", cure="name a file for the document")
     root = project_root(args.folder)
@@ -80,6 +83,19 @@ def _print_undeclared(routes: list[dict[str, Any]], out: TextIO) -> None:
         print('These write, and do not say who may call them (auth = "public", "user" and so on):', file=out)
     for route in routes:
         print(f"  {','.join(route['methods']):<16} {route['pattern']:<32} {route['file']}", file=out)
+
+
+def _explain(code: str, *, as_json: bool) -> int:
+    """What a code of ``turnout create`` means; the page of codes is ``docs/reference/findings.md``."""
+    from ..ai.explain import explain
+
+    text = explain(code)
+    if text is None:
+        raise ConfigError(
+            f"there is no code {code[:20]!r}", cure="docs/reference/findings.md lists them: TRN101 and so on"
+        )
+    print(json.dumps({"code": code.upper(), "means": text}) if as_json else f"{code.upper()}: {text}")
+    return 0
 
 
 class _Found:
