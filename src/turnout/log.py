@@ -242,6 +242,31 @@ class _Sink(logging.Handler):
             self.lost += 1
 
 
+class _Kept(_Sink):
+    """A file that begins anew when it is large: what a developer's tools read back, not an archive."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            if self.stream.tell() > _LARGEST:
+                self.stream.seek(0)
+                self.stream.truncate()
+        except Exception:
+            self.lost += 1
+        super().emit(record)
+
+
+_LARGEST = 4_000_000  # bytes
+
+
+def keep(file: str, *, about: About | None = None) -> None:
+    """Write the same records to *file* too, as JSON lines, for its owner alone; after ``configure``."""
+    os.makedirs(os.path.dirname(file), mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120 - pathlib is slow to import
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    kept = _Kept(os.fdopen(handle, "w", encoding="utf-8"))
+    kept.setFormatter(_JSONLines(about))
+    logging.getLogger().addHandler(kept)
+
+
 def configure(
     mode: Literal["development", "test", "production"],
     stream: TextIO | None = None,

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from ..env import env
 from ..errors import ConfigError
-from .load import configure_log, load, project_root, read_settings
+from .load import configure_log, keep_log, load, project_root, read_settings
 from .report import as_text, from_exception
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     # Python trusts a cached file whose source has the same size and second, and an edit can have both.
     sys.dont_write_bytecode = True
     configure_log("development")
+    keep_log(root)
     sock = bind(settings.host, settings.port)
     address = url(sock)
     docs = Docs()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,12 @@ def load(root: Path, mode: Mode) -> Project:
 def configure_log(mode: Mode) -> None:
     """Set up logging for a command that serves: secrets hidden, request id and route on each line."""
     log.configure(mode, secrets=secret_values, about=_about)
+
+
+def keep_log(root: Path) -> None:
+    """Write the log of development to ``.turnout/dev.log`` too, where ``turnout mcp`` reads it; if that can be."""
+    with suppress(OSError):
+        log.keep(str(root / ".turnout" / "dev.log"), about=_about)
 
 
 def _about() -> Mapping[str, str]:

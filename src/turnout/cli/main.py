@@ -28,6 +28,7 @@ COMMANDS = {
     "db": "migrate the database: new, migrate, status, reset",
     "tasks": "background tasks: list, show, cancel, retry",
     "auth": "make, rotate and show the keys that sign tokens",
+    "mcp": "serve the project's state and the recipes to coding agents",
     "webhooks": "send signed events to the local server, list and replay what arrived",
 }
 

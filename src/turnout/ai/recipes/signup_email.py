@@ -264,7 +264,8 @@ NEEDS = ["turnout[auth,durable,templates]"]
 def plan(project: ProjectView, args: Mapping[str, str]) -> ChangeSet:
     """A sign-up route and its mail; or the mail alone, where a sign-up route is there."""
     path = check_path(RECIPE.complete(args)["path"])
-    there = _existing(project, path, (path,) if args.get("path") else (path, *KNOWN_PATHS))
+    named = path != RECIPE.arguments[0].default
+    there = _existing(project, path, (path,) if named else (path, *KNOWN_PATHS))
     if there is not None:
         return _beside(project, there)
     files = {

@@ -288,7 +288,7 @@ async def test_what_is_too_large_is_refused(client: Client) -> None:
 
 @with_client
 async def test_a_name_leads_nowhere(client: Client) -> None:
-    for name in ("../../lib/uploads.py", "/etc/passwd", "..", "a.html", "x" * 500):
+    for name in ("../../lib/uploads.py", "/srv/cat.gif", "..", "a.html", "x" * 500):
         kept = await send(client, PNG, name=name)
         assert kept.status == 201
         assert "/" not in kept.json()["name"] and kept.json()["name"].endswith(".png")
