@@ -1,30 +1,31 @@
 // Puts entries into the open guestbook as they are written. Without this file a reload shows them.
 
-const list = document.getElementById("entries");
-const live = document.getElementById("live");
+const list = () => document.getElementById("entries"); // another one after turnout.js has put the page in anew
+const { events, last } = list().dataset;
 
 // The browser comes back by itself after a break, and says the last id that it has seen: nothing is missed.
-const events = new EventSource(`${list.dataset.events}?after=${list.dataset.last}`);
+const source = new EventSource(`${events}?after=${last}`);
 
-events.addEventListener("open", () => {
+function showState() {
+  const live = document.getElementById("live");
   live.hidden = false;
-  live.dataset.on = "";
-});
+  live.toggleAttribute("data-on", source.readyState === EventSource.OPEN);
+}
 
-events.addEventListener("error", () => {
-  delete live.dataset.on;
-});
+source.addEventListener("open", showState);
+source.addEventListener("error", showState);
+document.addEventListener("turnout:refresh", showState);
 
-events.addEventListener("message", (event) => {
-  if (list.querySelector(`[data-id="${event.lastEventId}"]`)) return;
+source.addEventListener("message", (event) => {
+  if (list().querySelector(`[data-id="${event.lastEventId}"]`)) return;
   document.getElementById("nobody")?.remove();
-  // The server's own template has made this, and escaped what people wrote.
-  list.insertAdjacentHTML("afterbegin", event.data);
-  list.firstElementChild.classList.add("new");
+  // A template of the server has made this, and escaped what people wrote.
+  list().insertAdjacentHTML("afterbegin", event.data);
+  list().firstElementChild.classList.add("new");
 });
 
 // A page that is kept for the back button must not hold a connection.
-addEventListener("pagehide", () => events.close());
+addEventListener("pagehide", () => source.close());
 addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });

@@ -1,11 +1,13 @@
-"""GET /posts/new: the form for a new post. Who is not signed in is sent to /auth/sign-in, and back afterwards."""
+"""GET /posts/new: the form for a new post, or the way to an account.
 
-from turnout import Request, Response, render
+Without `auth = "user"`: who is signed out while writing is shown the form again, and loses no text.
+"""
+
+from turnout import Response, auth, render
 
 from lib import posts
 
-auth = "user"
 
-
-async def GET(request: Request) -> Response:
-    return render("posts/new.html", name=await posts.name_of(request.state.user))
+async def GET() -> Response:
+    user = await auth.get_user()
+    return render("posts/new.html", user=user, name=await posts.name_of(user) if user else "")
