@@ -226,7 +226,8 @@ async def too_large(bed: Bed, target: Target) -> None:
         kind = {"content-type": "application/json"} if typed else {}
         signed = _signature_fields(target)
         answer = await bed.call(target, body=_pieces(limit + 1), headers={**kind, **signed, **headers})
-        if answer.status not in (413, *UNJUDGED):
+        # 415: what is no form is refused before any of it is read.
+        if answer.status not in (413, 415, *UNJUDGED):
             bed.found(target, "TRN242", f"{limit + 1} bytes are answered with {answer.status}", 'body_limit = "1 MB"')
 
 
