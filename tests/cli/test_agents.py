@@ -90,6 +90,4 @@ def test_who_opts_out_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_where_there_is_no_project_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no project"):
         refresh(tmp_path)
-    with pytest.raises(ConfigError, match="needs a name"):
-        new.run(argparse.Namespace(name=None, agents=False))
     assert list(tmp_path.iterdir()) == []

@@ -209,6 +209,7 @@ In production: `turnout db migrate`, then `turnout start --port 8000`.
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("name", nargs="?", help="the folder to create; its last part is the project's name")
+    parser.set_defaults(misused=parser.error)
     parser.add_argument(
         "--agents", action="store_true", help="only refresh AGENTS.md, in the project that is there (default: .)"
     )
@@ -219,7 +220,7 @@ def run(args: argparse.Namespace) -> int:
     if args.agents:
         return _refresh(Path(args.name or "."))
     if args.name is None:
-        raise ConfigError("a project needs a name", cure="turnout new my-app")
+        args.misused("a project needs a name: turnout new my-app")
     folder = Path(args.name)
     name = re.sub(r"[^a-z0-9]+", "-", folder.absolute().name.lower()).strip("-")
     if not name:
