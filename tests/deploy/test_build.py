@@ -142,7 +142,8 @@ def test_a_constant_that_is_no_literal_fails_the_build_with_its_line(tmp_path, l
 
 
 def test_a_helper_with_the_name_of_a_constant_is_none(tmp_path):
-    project(tmp_path, {"app/api/a/route.py": "from turnout import auth, rate_limit\n\n\n" + HELLO})
+    helper = "from turnout import auth\nfrom lib.limit import rate_limit\n\n\n" + HELLO
+    project(tmp_path, {"app/api/a/route.py": helper, "lib/limit.py": "async def rate_limit(key): ...\n"})
 
     build(tmp_path, "server")
 

@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -28,7 +28,7 @@ from ..routing.manifest import MANIFEST, Built, Manifest, RouteFile
 from ..routing.scan import scan
 from . import read
 from .read import Schedule, Source
-from .target import FEATURES, Target, Use, detect, load_target
+from .target import FEATURES, Refusal, Target, Use, detect, load_target
 from .vendor import distributions, write_turnout
 
 REPORT = "build.json"
@@ -187,32 +187,41 @@ class Builder:
     # -- judging
 
     def _judge(self) -> None:
-        problems: list[ConfigError] = []
+        """Ask the target about every use; one line for what several routes have in common."""
+        found: dict[tuple[str, str, Refusal], list[tuple[BuiltRoute, Use]]] = {}
         for route in self.routes:
             for use in route.uses:
                 refusal = self.target.judge(use)
-                if refusal is None:
-                    continue
-                place = use.file.relative_to(self.root).as_posix()
-                said = f"{route.file.pattern.text} uses {use.what} ({place}:{use.line}): {refusal.problem}"
-                if refusal.fatal and use.feature not in self.config.deploy.allow:
-                    cure = f'{refusal.cure}; or allow = ["{use.feature}"] under [tool.turnout.deploy]'
-                    problems.append(ConfigError(said, file=use.file, line=use.line, cure=cure))
-                else:
-                    self.warnings.append(said)
-        self.warnings = sorted(set(self.warnings))
-        if len(problems) > 1:
+                if refusal is not None:
+                    found.setdefault((use.feature, use.what, refusal), []).append((route, use))
+        problems: list[ConfigError] = []
+        for (feature, what, refusal), cases in found.items():
+            said = f"{self._places(cases)} {what}: {refusal.problem}"
+            if not refusal.fatal or feature in self.config.deploy.allow:
+                self.warnings.append(said)
+                continue
+            cure = f'{refusal.cure}; or allow = ["{feature}"] under [tool.turnout.deploy]'
+            problems.append(ConfigError(said, file=cases[0][1].file, line=cases[0][1].line, cure=cure))
+        self.warnings.sort()
+        if problems:
+            self._refuse(problems)
+
+    def _places(self, cases: list[tuple[BuiltRoute, Use]]) -> str:
+        route, use = cases[0]
+        routes = sorted({each.file.pattern.text for each, _ in cases})
+        others = f" and {len(routes) - 1} other routes" if len(routes) > 1 else ""
+        place = f"{use.file.relative_to(self.root).as_posix()}:{use.line}"
+        return f"{route.file.pattern.text}{others} ({place}) {'use' if others else 'uses'}"
+
+    def _refuse(self, problems: list[ConfigError]) -> NoReturn:
+        first = problems[0]
+        if len(problems) == 1:
+            message, cure = f"{self.target.name} cannot carry this: {first.message}", first.cure
+        else:
             message = f"{self.target.name} cannot carry {len(problems)} things:"
             message += "".join(f"\n    {each.message} ({each.cure})" for each in problems)
-            raise ConfigError(message, file=problems[0].file, line=problems[0].line, cure="mend each of them")
-        if problems:
-            first = problems[0]
-            raise ConfigError(
-                f"{self.target.name} cannot carry this: {first.message}",
-                file=first.file,
-                line=first.line,
-                cure=first.cure,
-            )
+            cure = "mend each of them"
+        raise ConfigError(message, file=first.file, line=first.line, cure=cure)
 
     # -- writing
 

@@ -264,15 +264,22 @@ def constants(source: Source) -> dict[str, Any]:
 
 
 def _check_import(name: str, node: ast.Import | ast.ImportFrom, source: Source) -> None:
-    """``from turnout import rate_limit`` is a helper with a constant's name; from anywhere else nobody can tell."""
-    module = node.module if isinstance(node, ast.ImportFrom) and not node.level else ""
-    if (module or "").partition(".")[0] != "turnout":
-        raise ConfigError(
-            f"the route constant {name} is imported, so a build cannot read it",
-            file=source.file,
-            line=node.lineno,
-            cure=f"write its value here, or import it under another name: {name} as _{name}",
-        )
+    """``from turnout import rate_limit`` is a helper with a constant's name, and so is a function of the project's."""
+    if isinstance(node, ast.ImportFrom):
+        if not node.level and (node.module or "").partition(".")[0] == "turnout":
+            return
+        place = source.file.parents[node.level - 1] if node.level else source.root
+        wanted = next(alias.name for alias in node.names if (alias.asname or alias.name) == name)
+        for file in _files_of(place, [*(node.module or "").split("."), wanted] if node.module else [wanted]):
+            defined = read(file, source.root).names.get(wanted)
+            if isinstance(defined, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                return
+    raise ConfigError(
+        f"the route constant {name} is imported, so a build cannot read it",
+        file=source.file,
+        line=node.lineno,
+        cure=f"write its value here, or import it under another name: {name} as _{name}",
+    )
 
 
 def _literal(name: str, node: ast.AST, source: Source) -> Any:
