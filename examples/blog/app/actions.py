@@ -1,13 +1,14 @@
 """What the forms of the pages do: functions with an address, `{{ actions.create_post.url }}`.
 
-Parameters are the fields of the form, checked by their annotations. What does not fit, and an ActionError, shows the
-page again with what was typed and what is wrong; `return redirect(...)` goes on.
+Parameters are the fields of the form, converted and checked by their annotations; check() and ActionError say what else
+is wrong. Then the page is shown again, with what was typed; `return redirect(...)` goes on.
 """
 
 from turnout import ActionError, Request, Response, action, create_client, flash, redirect
 
 from lib import contact, guestbook, posts
 from lib.email import Name, is_email
+from lib.forms import check, missing
 from lib.rate_limit import rate_limit
 from lib.users import signed_in
 
@@ -15,6 +16,7 @@ from lib.users import signed_in
 @action
 async def create_post(request: Request, title: posts.Title, content: posts.Content, name: Name) -> Response:
     user = await signed_in()
+    check(title=missing(title), content=missing(content), name=missing(name))
     id = await posts.add(user.id, title, content, name)
     posts.changed()
     flash(request, "Your post is published.")
@@ -23,6 +25,7 @@ async def create_post(request: Request, title: posts.Title, content: posts.Conte
 
 @action
 async def update_post(request: Request, id: int, title: posts.Title, content: posts.Content) -> Response:
+    check(title=missing(title), content=missing(content))
     # On behalf of the user, and so by lib/policies.py: nobody else's post is changed, wherever the id came from.
     supabase = await create_client()
     changed = await supabase.table("posts").update({"title": title, "content": content}).eq("id", id).execute()
@@ -46,8 +49,8 @@ async def delete_post(request: Request, id: int) -> Response:
 
 @action
 async def send_message(request: Request, name: Name, email: str, message: contact.Message) -> Response:
-    if not is_email(email):
-        raise ActionError("This does not look like an e-mail address.", "email")
+    unlike = None if is_email(email) else "This does not look like an e-mail address."
+    check(name=missing(name), email=missing(email) or unlike, message=missing(message))
     await slowly(request, "contact")
     await contact.receive(name, email, message, once=True)
     flash(request, "Thank you. Your message is on its way.")
@@ -56,6 +59,7 @@ async def send_message(request: Request, name: Name, email: str, message: contac
 
 @action
 async def sign_guestbook(request: Request, name: Name, message: guestbook.Message) -> Response:
+    check(name=missing(name), message=missing(message))
     await slowly(request, "guestbook")
     await guestbook.sign(name, message)
     flash(request, "Thank you for signing.")

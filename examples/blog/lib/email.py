@@ -14,7 +14,7 @@ Email = Annotated[str, Meta(max_length=254, pattern=_EMAIL)]
 # A name goes into a subject, and a subject is one line.
 _ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\u202d\u202e]*\Z"
 OneLine = Annotated[str, Meta(max_length=200, pattern=_ONE_LINE)]
-Name = Annotated[str, Meta(max_length=80, pattern=_ONE_LINE.replace("^", r"^(?=.*\S)", 1))]
+Name = Annotated[str, Meta(max_length=80, pattern=_ONE_LINE)]
 
 
 def is_email(text: str) -> bool:

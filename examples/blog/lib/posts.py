@@ -5,9 +5,8 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 from turnout import Forbidden, NotFound, db, revalidate_path, revalidate_tag
 
-# What the fields of the form take. The pattern: spaces alone are nothing.
-Title = Annotated[str, Meta(max_length=200, pattern=r"\S")]
-Content = Annotated[str, Meta(max_length=50_000, pattern=r"\S")]
+Title = Annotated[str, Meta(max_length=200)]
+Content = Annotated[str, Meta(max_length=50_000)]
 
 ON_A_PAGE = 5
 WITH_BYLINE = "*, byline:bylines(author_id, name)"
