@@ -74,24 +74,26 @@ class Templates:
         Raises:
             ConfigError: it is not there, its syntax is wrong, or it uses a name that was not given.
         """
+        environment = self.environment  # first: without Jinja2 there is no TemplateError to import either
         from jinja2 import TemplateError
 
         try:
             # The name is looked up here, so that a template is told from one that it includes.
             if not self.has(name):
                 raise self._missing(name)
-            return self.environment.get_template(name).render(data)
+            return environment.get_template(name).render(data)
         except TemplateError as exc:
             raise self._error(exc, name) from exc
 
     def check(self) -> list[ConfigError]:
         """What is wrong with the syntax of any template of the folder; none is rendered."""
+        environment = self.environment
         import jinja2
 
         found = []
-        for name in self.environment.list_templates() if self.folder.is_dir() else ():
+        for name in environment.list_templates() if self.folder.is_dir() else ():
             try:
-                self.environment.get_template(name)
+                environment.get_template(name)
             except UnicodeDecodeError:
                 pass  # a picture, perhaps; whoever renders it will hear
             except jinja2.TemplateError as exc:

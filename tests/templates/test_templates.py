@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from turnout import render, templates
 from turnout.errors import ConfigError
-from turnout.templates import render_text
+from turnout.templates import Templates, render_text
 from turnout.testing import Client
 
 Write = Callable[..., None]
@@ -161,3 +163,12 @@ async def test_a_route_answers_with_a_page_that_sees_its_request(write: Write, t
     assert (answer.status, answer.text) == (200, "<p>/hello &lt;Ada&gt;</p>")
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'self'" in answer.headers["content-security-policy"]
+
+
+def test_without_jinja2_the_error_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.html").write_text("x")
+    monkeypatch.setitem(sys.modules, "jinja2", None)  # as if it were not installed
+    with pytest.raises(ConfigError, match=re.escape("turnout[templates]")):
+        Templates(tmp_path).render("a.html", {})
+    with pytest.raises(ConfigError, match=re.escape("turnout[templates]")):
+        Templates(tmp_path).check()
