@@ -93,7 +93,9 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
         )
     if _uses(built, "db"):
         use_database(config, durable=mode == "production")
-    if _uses(built, "mail", "templates"):
+    if _uses(built, "templates"):
+        _plug_templates(config)
+    if _uses(built, "mail"):
         _plug_mail(config)
     auth.configure(config, env)
     if _uses(built, "store"):
@@ -479,12 +481,18 @@ def use_store(config: Config) -> None:
     store.configure(url)
 
 
-def _plug_mail(config: Config) -> None:
-    """Templates and mail, for whoever asks for them; neither needs anything before that."""
-    from . import mail, static, templates
+def _plug_templates(config: Config) -> None:
+    """Where templates are, for whoever asks for one, and the names that all of them know."""
+    from . import static, templates
     from .actions.page import NAMES
 
     templates.configure(config.root / "templates", reload=config.mode == "development", asset=static.asset, **NAMES)
+
+
+def _plug_mail(config: Config) -> None:
+    """How mail is sent, for whoever sends some; it needs nothing before that."""
+    from . import mail
+
     origin = config.origin or (None if config.mode == "production" else f"http://localhost:{config.server.port}")
     if config.mail.queued:
         from .mail import queue  # noqa: F401  (loaded here, so that every worker knows its task)

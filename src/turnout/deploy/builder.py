@@ -44,7 +44,7 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "ratelimit": ("store",),
     "store": (),
     "tasks": ("db",),
-    "templates": ("static",),
+    "templates": ("static", "actions/page"),  # the names that every template knows, and no more of actions
     "webhooks": ("db",),
 }
 # Parts whose state is in the store or in the process, with the words for them.

@@ -20,7 +20,14 @@ from ..errors import ConfigError
 # What every built project runs; from there on the imports say what else is needed.
 _START = ("built.py", "instrumentation.py", "tracing.py", "py.typed")
 # Files whose inner imports are for parts that the build knows to be used or not.
-_GATED = {"__init__.py": "", "built.py": "tasks", "project.py": "", "auth/__init__.py": "auth"}
+_GATED = {
+    "__init__.py": "",
+    "actions/action.py": "actions",
+    "actions/registry.py": "actions",
+    "auth/__init__.py": "auth",
+    "built.py": "tasks",
+    "project.py": "",
+}
 _PACKAGE = Path(__file__).parent.parent
 _LEFT_OUT = frozenset({"__pycache__", "tests", "test"})
 _KEPT_OF_INFO = frozenset({"METADATA", "entry_points.txt"})
