@@ -159,6 +159,10 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
         if mode == "production":
             app.on_startup.append(auth.begin)
         app.on_shutdown.append(auth.close)
+    if (
+        built is not None and built.target not in _LASTING and len(app.on_startup) > 1
+    ):  # more than trace, which never waits
+        app.on_startup.insert(0, need_loop)
     # Last, so that a load that fails leaves the policies of the project that goes on serving.
     if _uses(built, "db"):
         load_policies(root)

@@ -28,7 +28,7 @@ SETTINGS = """
 [project]
 name = "sample"
 version = "1"
-dependencies = ["turnout"]
+dependencies = ["turnout[templates]"]
 
 [tool.turnout]
 allowed_hosts = ["*"]

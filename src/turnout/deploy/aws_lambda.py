@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .builder import Builder
 
 # uvloop and httptools are the native server's; the AWS SDK is there already.
-DROPPED = frozenset({"uvloop", "httptools", "boto3", "botocore", "s3transfer", "jmespath", "turnout"})
+DROPPED = frozenset({"uvloop", "httptools", "boto3", "botocore", "s3transfer", "jmespath"})
 ZIP_BYTES, UNPACKED_BYTES = 50_000_000, 250_000_000
 ALB_BODY_BYTES, BODY_BYTES = 1_000_000, 6_000_000
 URL_S, API_S = 900, 29
