@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import shutil
 import stat
 import time
@@ -27,7 +26,7 @@ KEPT = 50
 State = Literal["open", "proved", "failed", "declined", "applied", "undone"]
 T = TypeVar("T")
 
-_is_id = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}").fullmatch
+_is_id = re.compile(r"\d{8}-\d{6}-\d{6}").fullmatch
 
 
 class Record(Struct):
@@ -120,10 +119,16 @@ def open_store(root: Path) -> Path:
 def new_run(root: Path, ask: str, *, arguments: dict[str, str] | None = None) -> Kept:
     """Begin a run; older ones beyond the newest 50 go, unless they are applied."""
     store = open_store(root)
-    now = time.gmtime()
-    name = f"{time.strftime('%Y%m%d-%H%M%S', now)}-{secrets.token_hex(3)}"
-    folder = store / name
-    folder.mkdir(mode=0o700)
+    while True:
+        seconds, micro = divmod(time.time_ns() // 1000, 1_000_000)
+        now = time.gmtime(seconds)
+        name = f"{time.strftime('%Y%m%d-%H%M%S', now)}-{micro:06d}"  # names sort as they were made
+        folder = store / name
+        try:
+            folder.mkdir(mode=0o700)
+            break
+        except FileExistsError:  # two at the same microsecond
+            continue
     kept = Kept(folder, Record(name, ask, time.strftime("%Y-%m-%dT%H:%M:%SZ", now), arguments=arguments or {}))
     kept.save()
     _prune(root)

@@ -410,7 +410,7 @@ class _Terminal:
 
     def proposal(self, made: Run) -> None:
         """The diff and what it needs."""
-        print(_coloured(made.diff(), self.colours), end="")
+        print(_coloured(made.diff(), self.colours), end="", flush=True)
         assert made.change is not None
         if made.change.env:
             print(f"adds to .env.example: {', '.join(made.change.env)}", file=sys.stderr)
@@ -419,9 +419,9 @@ class _Terminal:
 
     def applied(self, name: str, paths: list[str], steps: list[str]) -> None:
         """What was written."""
-        print(f"applied {len(paths)} file{'' if len(paths) == 1 else 's'}; turnout create --undo {name} takes it back")
-        for step in steps:
-            print(f"  next: {step}")
+        count = f"{len(paths)} file{'' if len(paths) == 1 else 's'}"
+        lines = [f"applied {count}; turnout create --undo {name} takes it back", *(f"  next: {step}" for step in steps)]
+        print("\n".join(lines), flush=True)
 
     def note(self, text: str) -> None:
         """One line."""
