@@ -19,6 +19,13 @@ class PostInput(Struct, forbid_unknown_fields=True):
     content: Annotated[str, Meta(min_length=1)]
 
 
+class Post(Struct):
+    id: int
+    title: str
+    content: str
+    created_at: str
+
+
 class Page(Struct):
     page: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
     limit: Annotated[int, Meta(ge=1, le=100)] = 10
