@@ -28,7 +28,7 @@ from .http.response import Response
 from .logger import get_logger
 from .middleware import Endpoint, Middleware, compose
 from .routing.bind import bind
-from .routing.manifest import ActionFile, Built, Manifest, RouteFile
+from .routing.manifest import INSTRUMENTATION, ActionFile, Built, Manifest, RouteFile
 from .routing.module import (
     RouteConfig,
     import_named,
@@ -40,7 +40,6 @@ from .routing.module import (
     read_exports,
 )
 from .routing.pattern import Pattern, Segment
-from .routing.scan import INSTRUMENTATION, scan
 from .threads import Threads
 
 if TYPE_CHECKING:
@@ -101,7 +100,10 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
     if _uses(built, "store"):
         use_store(config)
     _load_tasks(root)
-    manifest = manifest or scan(app_dir, root / config.public_dir)
+    if manifest is None:
+        from .routing.scan import scan
+
+        manifest = scan(app_dir, root / config.public_dir)
     for file in manifest.routes:
         if file.pattern.text in PROBES:
             raise ConfigError(

@@ -24,7 +24,7 @@ from .. import __version__
 from ..config import Config, load_config, to_settings
 from ..env import load_env
 from ..errors import ConfigError
-from ..routing.manifest import MANIFEST, Built, Manifest, RouteFile
+from ..routing.manifest import INSTRUMENTATION, MANIFEST, Built, Manifest, RouteFile
 from ..routing.scan import scan
 from . import read
 from .read import Schedule, Source
@@ -145,6 +145,10 @@ class Builder:
             waiting.add("static")
         if self.config.mail.queued:
             waiting.add("tasks")
+        if self.config.metrics:
+            waiting |= {"metrics", "stalls"}
+        if (self.root / self.config.app_dir / INSTRUMENTATION).is_file():
+            waiting.add("instrumentation")
         found: set[str] = set()
         while waiting:
             part = waiting.pop()
@@ -258,20 +262,22 @@ class Builder:
         Raises:
             ConfigError: a package is not installed, or is compiled for another system.
         """
-        write_turnout(dest, self.uses, doors)
-        for distribution in distributions(self.root / "pyproject.toml", drop):
+        found = distributions(self.root / "pyproject.toml", drop)
+        traced = {"tracing"} if any(each.name.startswith("opentelemetry") for each in found) else set()
+        write_turnout(dest, self.uses | traced, doors)
+        for distribution in found:
             distribution.write(dest)
 
     def compile(self, dest: Path) -> None:
         """Byte code that is never compared with its source: nothing here changes after the build.
 
-        Turnout's own source and docstrings are left out of what ships: a trace needs file and line only.
+        Source and docstrings of Turnout and msgspec are left out of what ships: a trace needs file and line only.
         """
-        own = dest / "turnout"
-        if own.is_dir():
-            self._compile(own, dest, "-b", "-o", "2")
-            for path in own.rglob("*.py"):
-                path.unlink()
+        for own in (dest / "turnout", dest / "msgspec"):
+            if own.is_dir():
+                self._compile(own, dest, "-b", "-o", "2")
+                for path in own.rglob("*.py"):
+                    path.unlink()
         self._compile(dest, dest)
 
     def _compile(self, folder: Path, dest: Path, *options: str) -> None:

@@ -16,6 +16,7 @@ from .pattern import Pattern
 
 VERSION = 2
 MANIFEST = "manifest.json"  # what it is called in the output of a build
+INSTRUMENTATION = "instrumentation.py"  # in the top folder of routes only; it is no part of a route
 
 
 class RouteFile(Struct, frozen=True):

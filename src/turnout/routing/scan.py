@@ -17,7 +17,6 @@ from .manifest import ActionFile, Manifest, RouteFile
 from .pattern import Pattern, Segment, parse_segment
 
 ROUTE, MIDDLEWARE, ERROR, ACTIONS = "route.py", "middleware.py", "error.py", "actions.py"
-INSTRUMENTATION = "instrumentation.py"  # in the top folder only; it is no part of a route
 _OURS = (ROUTE, MIDDLEWARE, ERROR, ACTIONS)
 
 
