@@ -6,6 +6,7 @@ results and stops nobody else.
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,13 +65,19 @@ def turnout_command(project: Path, port: int) -> list[str]:
     return [program, "start", str(project), "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
 
 
-def prepare_turnout(project: Path, *migrate: str, on_postgres: bool = False) -> Setup:
+def prepare_turnout(project: Path, *migrate: str, on_postgres: bool = False, has_users: bool = False) -> Setup:
     """Turnout on its own server."""
     binaries = turnout_env()
+    env: dict[str, str] = {}
+    if has_users:  # production starts with keys for them, or not at all
+        keys = subprocess.run([binaries / "turnout", "auth", "keys"], capture_output=True, text=True, check=True)
+        name, _, value = keys.stdout.strip().partition("=")
+        env[name] = value.strip("'")
     return Setup(
         lambda port: turnout_command(project, port),
         project,
         python_versions(binaries / "python", "turnout", "uvloop", "httptools", "msgspec", "asyncpg"),
+        env=env,
         migrate=(str(binaries / "turnout"), *migrate) if migrate else (),
         on_postgres=on_postgres,
     )
@@ -142,7 +149,7 @@ CONTENDERS = {
         Contender(
             BLOG,
             "Turnout: examples/blog",
-            lambda: prepare_turnout(HERE.parent / "examples" / "blog", "db", "migrate"),
+            lambda: prepare_turnout(HERE.parent / "examples" / "blog", "db", "migrate", has_users=True),
             ("W9",),
         ),
         Contender(
