@@ -4,7 +4,7 @@ Parameters are the fields of the form, converted and checked by their annotation
 is wrong. Then the page is shown again, with what was typed; `return redirect(...)` goes on.
 """
 
-from turnout import ActionError, Request, Response, action, create_client, flash, redirect
+from turnout import ActionError, Request, Response, action, after, create_client, flash, redirect
 
 from lib import contact, guestbook, posts
 from lib.email import Name, is_email
@@ -61,7 +61,8 @@ async def send_message(request: Request, name: Name, email: str, message: contac
 async def sign_guestbook(request: Request, name: Name, message: guestbook.Message) -> Response:
     check(name=missing(name), message=missing(message))
     await slowly(request, "guestbook")
-    await guestbook.sign(name, message)
+    if await guestbook.sign(name, message):
+        after(guestbook.ring)  # others are told when this answer is on its way
     flash(request, "Thank you for signing.")
     return redirect("/guestbook")
 

@@ -16,13 +16,18 @@ CHANNEL = "guestbook"
 SHOWN = 50
 
 
-async def sign(name: str, message: str) -> None:
-    """Write into the book, and tell those who have it open in whatever process. Sent twice, it is written once."""
+async def sign(name: str, message: str) -> bool:
+    """Write into the book; whether there is a new entry, as what is sent twice is written once."""
     entry = {"name": name, "message": message}
     async with db.transaction() as tx:
         if await tx.from_("guestbook").select("name, message").order("id", desc=True).limit(1) == [entry]:
-            return
+            return False
         await tx.from_("guestbook").insert(entry)
+    return True
+
+
+async def ring() -> None:
+    """Tell those who have the book open, in whatever process."""
     await store.publish(CHANNEL, b"")
 
 
