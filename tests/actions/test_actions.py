@@ -694,3 +694,45 @@ async def test_the_script_is_served_to_be_asked_for_again(tmp_path: Path) -> Non
         again = await client.get("/_turnout/turnout.js", headers={"if-none-match": answer.headers["etag"]})
         assert again.status == 304
         assert not re.search(rb"\beval\(|innerHTML|new Function|\.style\.cssText|setAttribute\(.style", answer.body)
+
+
+async def test_the_post_of_the_specification_is_on_a_kept_page_at_once(tmp_path: Path) -> None:
+    files = {
+        "migrations/0001_posts.sql": "create table posts (id integer primary key, title text, content text);\n",
+        "app/actions.py": """
+from turnout import FormData, action, db, revalidate_path
+
+
+@action
+async def create_post(form_data: FormData):
+    title = form_data.get("title")
+    content = form_data.get("content")
+    await db.from_("posts").insert({"title": title, "content": content})
+    revalidate_path("/posts")
+""",
+        "app/posts/route.py": """
+from turnout import db, render
+
+revalidate = 60
+RUNS = []
+
+
+async def GET():
+    RUNS.append(1)
+    return render("posts.html", posts=await db.from_("posts").select("*"))
+""",
+        "templates/posts.html": (
+            "{% for post in posts %}{{ post.title }}: {{ post.content }};{% endfor %}{{ errors.form }}"
+        ),
+    }
+    async with client_of(tmp_path, files) as client:
+        await db.sql("create table posts (id integer primary key, title text not null, content text)")
+        for _ in range(3):
+            assert (await client.get("/posts")).text == ""
+        assert "hit" in (await client.get("/posts")).headers["cache-status"]
+        answer = await call(client, "create_post", form={"title": "First", "content": "<b>"}, headers=FROM)
+        assert (answer.status, answer.headers["location"]) == (303, "/posts?tab=1")
+        assert (await client.get("/posts")).text == "First: &lt;b&gt;;"
+        wrong = await call(client, "create_post", form={"content": "no title"}, headers=FROM)
+        assert wrong.text == "First: &lt;b&gt;;The data was refused by the database"
+        assert (await client.get("/posts")).text == "First: &lt;b&gt;;"
