@@ -365,6 +365,25 @@ def test_errors_are_found_wherever_the_project_raises_them(tmp_path: Path) -> No
     assert found[402].codes == ["pay_first"]
 
 
+def test_a_function_inside_a_handler_refuses_for_it(tmp_path: Path) -> None:
+    operation = one(
+        tmp_path,
+        """
+        from turnout import HTTPError, Response
+
+        async def GET(request) -> Response:
+            def look() -> str:
+                if request.id:
+                    raise HTTPError(423)
+                return "x"
+
+            return Response.text(look())
+        """,
+    )
+
+    assert set(own(operation)) == {200, 423}
+
+
 def test_middleware_and_error_files_of_its_folders_answer_too(tmp_path: Path) -> None:
     operation = one(
         tmp_path,

@@ -22,7 +22,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..app import Route
-from ..http import problem
 from ..http.form import FormData
 from ..http.response import Response
 from ..http.url import URLSearchParams
@@ -32,17 +31,14 @@ from ..routing.manifest import RouteFile
 from ..routing.module import RouteConfig, load_error, load_middleware, load_module, read_exports
 from ..routing.pattern import Pattern
 from . import known
+from .answers import PROBLEM, Answers
+from .inputs import followed, refusals_of_inputs, schema_in_path, without_null
 from .known import BINARY, FORM, JSON, MULTIPART, OBJECT, Refusal
-from .model import REF, Answer, Content, Contract, Cors, Operation, Parameter, Schema
+from .model import REF, Content, Contract, Cors, Operation, Parameter, Schema
 from .schemas import Schemas
 from .source import ANY_MEDIA, Body, Found, Reply, Sources
 
-PROBLEM = "Problem"
-WRITES = frozenset({"POST", "PUT", "DELETE", "PATCH"})
 _TEXT: Schema = {"type": "string"}
-_COUNT: Schema = {"type": "integer", "minimum": 0}
-# What one segment of a path may be: anything but a dot segment, with neither NUL nor backslash in it.
-_SEGMENT = r"^(?!\.{1,2}$)[^\\\u0000]+$"
 _PROBLEM: Schema = {
     "title": PROBLEM,
     "description": "Problem details of RFC 9457.",
@@ -65,7 +61,6 @@ _PROBLEM: Schema = {
     },
     "required": ["type", "title", "status", "instance"],
 }
-_BASE_TYPES = (Any, None, str, int, float, bool, bytes, dict, list)
 _ITERATORS = (AsyncIterable, Generator, Iterator)
 
 
@@ -118,7 +113,7 @@ class _Draft(Struct):
     error_as_raised: bool = False  # its error.py answers with the status of what was raised
 
     def operation(self, schemas: Schemas, names: _Names) -> Operation:
-        answers = _Answers()
+        answers = Answers()
         for reply in self.replies:
             answers.reply(reply)
         for refusal in self.refusals:
@@ -149,7 +144,7 @@ class _Draft(Struct):
         for segment in self.pattern.segments:
             if segment.kind == "static":
                 continue
-            schema = _of_path(self.typed.get(segment.name, _TEXT))
+            schema = schema_in_path(self.typed.get(segment.name, _TEXT))
             several = segment.kind != "param"
             if several and schema.get("type") != "array":
                 schema = {"type": "array", "items": schema}
@@ -163,11 +158,11 @@ class _Draft(Struct):
         made: dict[str, Parameter] = {}
         model = next((each for each in self.plan.parameters if each.source == "query"), None) if self.plan else None
         if model is not None and model.type not in (Any, URLSearchParams):
-            whole = _followed(self.typed["query"], schemas.components)
+            whole = followed(self.typed["query"], schemas.components)
             needed = whole.get("required", ())
             for name, schema in whole.get("properties", {}).items():
                 about = schema.get("description", "") if "$ref" not in schema else ""
-                made[name] = Parameter(name, "query", _without_null(schema), name in needed, about)
+                made[name] = Parameter(name, "query", without_null(schema), name in needed, about)
             if "properties" not in whole:
                 made["query"] = Parameter("query", "query", {**OBJECT, **whole}, False, "Any fields")
         for name, schema in self.found.query.items():
@@ -246,7 +241,7 @@ class _Reader:
             line=function.__code__.co_firstlineno if is_own else 1,
             cors=self.cors(file),
             replies=self.replies(planned.returns, found, handler),
-            refusals=[*known.ALWAYS, *found.refusals, *_of_inputs(method, planned, config)],
+            refusals=[*known.ALWAYS, *found.refusals, *refusals_of_inputs(method, planned)],
             typed=typed,
         )
         self.guards(draft)
@@ -366,60 +361,6 @@ class _Reader:
         )
 
 
-# -- what goes in
-
-
-def _of_inputs(method: str, planned: Plan, config: RouteConfig) -> Iterator[Refusal]:
-    """What is refused while the parameters of a handler are filled."""
-    if method in WRITES:
-        yield known.TOO_LARGE
-    for each in planned.parameters:
-        if each.source == "path" and each.type not in (Any, str, list[str], list):
-            yield Refusal(404, None, "There is no such resource")
-        elif each.source == "query":
-            yield known.TOO_MANY_FIELDS
-            if each.type not in (Any, URLSearchParams):
-                yield known.UNFIT
-        elif each.source == "body":
-            yield known.TOO_LARGE
-            yield known.SLOW
-            if each.type is FormData:
-                yield from known.BAD_FORM
-            elif each.type not in (bytes, str):
-                yield from (known.BAD_JSON, known.NOT_JSON)
-                if each.type not in (Any, object):
-                    yield known.UNFIT
-
-
-def _of_path(schema: Schema) -> Schema:
-    """*schema* of a value in a path: never null, whole numbers of 64 bits, texts as a segment may have them."""
-    schema = _without_null(schema)
-    kind = schema.get("type")
-    if kind == "array":
-        return {**schema, "items": _of_path(schema.get("items", _TEXT))}
-    if kind == "integer":
-        return {"minimum": -(2**63), "maximum": 2**63 - 1, **schema}
-    if not schema or (kind == "string" and not {"format", "enum", "pattern"} & schema.keys()):
-        return {"type": "string", "minLength": 1, "pattern": _SEGMENT, **schema}
-    return schema
-
-
-def _without_null(schema: Schema) -> Schema:
-    """*schema* of a value that is left out where it is null: no text says null."""
-    kinds = schema.get("anyOf")
-    if kinds is None:
-        return schema
-    left = [each for each in kinds if each != {"type": "null"}]
-    rest = {key: value for key, value in schema.items() if key != "anyOf" and (key, value) != ("default", None)}
-    return {**left[0], **rest} if len(left) == 1 else {"anyOf": left, **rest}
-
-
-def _followed(schema: Schema, components: dict[str, Schema]) -> Schema:
-    while "$ref" in schema:
-        schema = components[schema["$ref"].removeprefix(REF)]
-    return schema
-
-
 def _is_webhook(handler: Any) -> bool:
     """Whether *handler* is what ``stripe.webhook()`` and its like give."""
     kind = type(handler)
@@ -462,81 +403,6 @@ def _is_iterator(kind: Any) -> bool:
 def _settled(reply: Reply) -> Reply:
     """A reply of a handler without an annotation: what is not seen to be a Response is data."""
     return replace(reply, status=200, media=JSON) if reply.data and reply.status is None else reply
-
-
-class _Answers:
-    """The answers of one operation, by status."""
-
-    def __init__(self) -> None:
-        self.said: dict[int, list[str]] = {}
-        self.media: dict[int, dict[str, list[Schema]]] = {}
-        self.headers: dict[int, dict[str, dict[str, Any]]] = {}
-        self.codes: dict[int, set[str]] = {}
-
-    def reply(self, reply: Reply, status: int | None = None) -> None:
-        """Add what a function answers; status 0 stands for those that nobody knows before."""
-        number = reply.status if reply.status is not None else status or 0
-        media = self._of(number)
-        if reply.media is not None:
-            kinds = media.setdefault(reply.media, [])
-            if reply.schema not in kinds:
-                kinds.append(reply.schema)
-        for name in reply.headers:
-            self.headers[number][name] = {"schema": _TEXT, "required": True}
-
-    def refusal(self, refusal: Refusal) -> None:
-        """Add a problem."""
-        number = refusal.status
-        self._of(number)[problem.PROBLEM] = [{"$ref": REF + PROBLEM}]
-        if refusal.code:
-            self.codes[number].add(refusal.code)
-        if refusal.detail and refusal.detail not in self.said[number]:
-            self.said[number].append(refusal.detail)
-        if refusal == known.SIGNED_OUT:
-            self.headers[number]["WWW-Authenticate"] = {"schema": _TEXT}
-        if number in (429, 503):
-            self.headers[number]["Retry-After"] = {"description": "Seconds to wait.", "schema": _COUNT}
-
-    def from_error_files(self, replies: list[Reply], as_raised: bool) -> None:
-        """Add what ``error.py`` files answer in the place of problems."""
-        problems = [number for number, media in self.media.items() if problem.PROBLEM in media]
-        for reply in replies:
-            for number in problems if reply.status is None and as_raised else [None]:
-                self.reply(reply, number)
-
-    def limits(self, config: RouteConfig) -> None:
-        """Add the fields that tell how much of a limit is left."""
-        if config.rate_limit is not None:
-            for number, headers in self.headers.items():
-                if 200 <= number < 300 or number == 429:
-                    headers["RateLimit"] = {"schema": _TEXT}
-                    headers["RateLimit-Policy"] = {"schema": _TEXT}
-
-    def made(self, *, bodiless: bool) -> list[Answer]:
-        return [
-            Answer(
-                number,
-                ". ".join(self.said[number]) or (problem.title(number) if number else "Any other answer"),
-                {} if bodiless else {kind: _either(schemas) for kind, schemas in self.media[number].items()},
-                self.headers[number],
-                sorted(self.codes[number]),
-            )
-            for number in sorted(self.media, key=lambda number: number or 1_000)
-        ]
-
-    def _of(self, number: int) -> dict[str, list[Schema]]:
-        self.said.setdefault(number, [])
-        self.headers.setdefault(number, {})
-        self.codes.setdefault(number, set())
-        return self.media.setdefault(number, {})
-
-
-def _either(schemas: list[Schema]) -> Schema:
-    """One schema for what has any of *schemas*."""
-    different = [each for at, each in enumerate(schemas) if each not in schemas[:at]]
-    if {} in different or not different:
-        return {}
-    return different[0] if len(different) == 1 else {"anyOf": different}
 
 
 # -- names
