@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 _libc = ctypes.CDLL(None, use_errno=True)
+LINUX = sys.platform == "linux"
 
 # sched.h
 NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
@@ -77,7 +78,9 @@ def call(what: str, result: int) -> int:
 
 
 def prctl(option: int, value: int = 0, third: int = 0) -> int:
-    """prctl(2)."""
+    """prctl(2); elsewhere than on Linux nothing, as the calls there are other ones."""
+    if not LINUX:
+        return 0
     words = [ctypes.c_ulong(each) for each in (value, third, 0, 0)]
     return int(_libc.prctl(ctypes.c_int(option), *words))
 
@@ -266,7 +269,7 @@ def become(spec: dict[str, Any], command: list[str], layers: list[str]) -> None:
     """Take on the last restrictions and exec *command*; returns only by raising."""
     call("no_new_privs", prctl(NO_NEW_PRIVS, 1))
     keyctl = _BY_MACHINE.get(os.uname().machine, {}).get("keyctl")
-    if keyctl is not None:
+    if LINUX and keyctl is not None:
         syscall(keyctl, 1, 0)  # KEYCTL_JOIN_SESSION_KEYRING: a new one, not the user's
     if spec["mode"] != "limits":
         abi = landlock(spec)

@@ -66,16 +66,24 @@ class Place:
         """The result of *task* of the test bed on one side; ``{"failed": why}`` where it came to none."""
         folder = self.folder / side
         (folder / "result.json").unlink(missing_ok=True)
-        facts = {"dialect": self.dialect, "migrations": self.migrations, "canaries": self.canaries, **spec}
+        word = secrets.token_hex(16)
+        facts = {
+            "word": word,
+            "dialect": self.dialect,
+            "migrations": self.migrations,
+            "canaries": self.canaries,
+            **spec,
+        }
         (folder / "spec.json").write_text(json.dumps(facts))
         argv = [sys.executable, "-I", "-m", "turnout.ai.gates.bed", task, str(folder)]
         large = self.dialect == "postgres" or task == "pytest"
         ran = await self.run(side, argv, timeout_s=timeout_s, large=large)
         try:
             result: dict[str, Any] = json.loads((folder / "result.json").read_bytes())
-        except (OSError, ValueError):
-            return {"failed": _why(ran), "crashed": True}
-        return result
+            ours = result.get("word") == word
+        except (OSError, ValueError, AttributeError):
+            ours = False
+        return result if ours else {"failed": _why(ran), "crashed": True}
 
     async def run(
         self, side: Side, argv: list[str], *, timeout_s: float, large: bool = False, writable: tuple[Path, ...] = ()

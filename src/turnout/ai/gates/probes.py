@@ -249,9 +249,10 @@ async def generated_bodies(bed: Bed, target: Target) -> None:
         return
     content = bed.content(target)
     for value in generated(bed.schema(target), 25):
-        if "form" in content:
-            text = value if isinstance(value, dict) else {name: str(value) for name in content["form"]}
-            await bed.call(target, form={name: _plain(each) for name, each in text.items()})
+        if "form" in content or "multipart" in content.get("headers", {}).get("content-type", ""):
+            names = content.get("form", {"file": ""})
+            texts = value if isinstance(value, dict) else {name: str(value) for name in names}
+            await bed.call(target, form={name: _plain(each) for name, each in texts.items()})
         else:
             await bed.call(target, body=json.dumps(value).encode(), headers={"content-type": "application/json"})
 

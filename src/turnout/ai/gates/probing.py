@@ -15,14 +15,14 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from msgspec import Struct
 
 from ...errors import ConfigError, TurnoutError
 from ...testing import Answer, Client
 from .rows import Kept, Rows, mark, seed, snapshot
-from .values import NUMBER, UUID, sample, schema_of
+from .values import NUMBER, UUID, fields, sample, schema_of
 
 LIMIT_S = 5.0
 PASSWORD = "correct horse battery 7"
@@ -44,6 +44,7 @@ class Target(Struct):
     kinds: dict[str, Any]
     body: Any
     has_body: bool
+    query: Any
 
     @property
     def name(self) -> str:
@@ -169,14 +170,23 @@ class Bed:
                 parts.append(odd[segment.name])
             elif segment.kind != "optional_rest":
                 parts.append(quote(str(self.value(target, segment.name, before)), safe=""))
-        return "/" + "/".join(parts)
+        return "/" + "/".join(parts) + self._query(target)
+
+    def _query(self, target: Target) -> str:
+        """What the model of the query demands."""
+        schema = schema_of(target.query) if target.query not in (None, Any) else None
+        if schema is None:
+            return ""
+        known, required = fields(schema)
+        wanted = {name: sample(known[name], schema.get("$defs", {}), name) for name in required if name in known}
+        return "?" + urlencode(wanted, doseq=True) if wanted else ""
 
     def value(self, target: Target, name: str, before: str) -> Any:
         """A value for the path parameter *name*: of a seeded row where there is one."""
         kind = target.kinds.get(name)
         if kind is int:
             return NUMBER
-        guess = sample(schema_of(kind) or {}) if kind not in (None, Any, str) else None
+        guess = sample(schema_of(kind) or {}, None, name) if kind not in (None, Any, str) else None
         if guess is not None and not isinstance(guess, (dict, list)):
             return guess
         if name in ("user_id", "owner_id") and "ada" in self.people:
@@ -202,7 +212,8 @@ class Bed:
             return {}
         if target.has_body and target.body is FormData:
             names = re.findall(r"(?:\.get|\.get_all)\(\s*[\"'](\w+)|\[[\"'](\w+)[\"']\]", target.source)
-            return {"form": {one or other: sample({"type": "string"}, {}, one or other) for one, other in names}}
+            texts = {one or other: sample({"type": "string"}, {}, one or other) for one, other in names}
+            return _multipart(texts) if "UploadFile" in target.source else {"form": texts}
         if target.has_body and target.body is bytes:
             return {"body": b"sample"}
         if target.has_body and target.body is str:
@@ -232,6 +243,24 @@ class Bed:
                 name: value for name, value in row.items() if name not in ("id", "created_at", "updated_at", *AUTHORS)
             }
         return {"name": "sample", "title": "sample", "email": "new@example.com"}
+
+
+_FILES = ("file", "upload", "image", "avatar", "photo", "picture", "document", "attachment")
+_PNG = bytes.fromhex(  # a whole image of one pixel: handlers look at the first bytes
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360f8cf50000003010100"
+    "c9fe92ef0000000049454e44ae426082"
+)
+
+
+def _multipart(texts: dict[str, str]) -> dict[str, Any]:
+    """A form with a file in each field that is called like one."""
+    parts = b""
+    for name, text in texts.items():
+        is_file = any(word in name.lower() for word in _FILES)
+        head = f'--bed\r\ncontent-disposition: form-data; name="{name}"'
+        head += '; filename="a.png"\r\ncontent-type: image/png' if is_file else ""
+        parts += head.encode() + b"\r\n\r\n" + (_PNG if is_file else text.encode()) + b"\r\n"
+    return {"body": parts + b"--bed--\r\n", "headers": {"content-type": "multipart/form-data; boundary=bed"}}
 
 
 def _asks_inside(target: Target) -> bool:
@@ -332,6 +361,7 @@ def _target(project: Any, route: Any, exports: Any, method: str, handler: Any, s
 
     parameters = plan(handler, route.pattern, route.file).parameters
     body = next((each for each in parameters if each.source == "body"), None)
+    query = next((each for each in parameters if each.source == "query"), None)
     files = [route.file, *route.middleware]
     return Target(
         method=method, pattern=route.pattern, handler=handler, config=exports.config,
@@ -339,6 +369,7 @@ def _target(project: Any, route: Any, exports: Any, method: str, handler: Any, s
         source="\n".join(file.read_text() for file in files), methods=list(exports.handlers),
         kinds={each.name: each.type for each in parameters if each.source == "path"},
         body=body.type if body else None, has_body=body is not None,
+        query=query.type if query else None,
     )  # fmt: skip
 
 
