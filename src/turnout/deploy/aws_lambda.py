@@ -263,13 +263,27 @@ def _permission(principal: str, action: str = "lambda:InvokeFunction", **more: A
 
 
 def _add_http_api(resources: dict[str, Any], outputs: dict[str, Any]) -> None:
+    api = {"Ref": "Api"}
     resources["Api"] = {
         "Type": "AWS::ApiGatewayV2::Api",
+        "Properties": {"Name": {"Ref": "AWS::StackName"}, "ProtocolType": "HTTP"},
+    }
+    resources["Integration"] = {
+        "Type": "AWS::ApiGatewayV2::Integration",
         "Properties": {
-            "Name": {"Ref": "AWS::StackName"},
-            "ProtocolType": "HTTP",
-            "Target": {"Fn::GetAtt": ["Function", "Arn"]},
+            "ApiId": api,
+            "IntegrationType": "AWS_PROXY",
+            "IntegrationUri": {"Fn::GetAtt": ["Function", "Arn"]},
+            "PayloadFormatVersion": "2.0",
         },
+    }
+    resources["Route"] = {
+        "Type": "AWS::ApiGatewayV2::Route",
+        "Properties": {"ApiId": api, "RouteKey": "$default", "Target": {"Fn::Sub": "integrations/${Integration}"}},
+    }
+    resources["Stage"] = {
+        "Type": "AWS::ApiGatewayV2::Stage",
+        "Properties": {"ApiId": api, "StageName": "$default", "AutoDeploy": True},
     }
     source = {"Fn::Sub": "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*"}
     resources["ApiPermission"] = _permission("apigateway.amazonaws.com", SourceArn=source)
