@@ -90,7 +90,7 @@ def test_axe_finds_nothing_on_pages_that_say_what_is_wrong(visit: Visit, axe: st
         ("guestbook", "/guestbook", "Sign"),
     ):
         ada.go(path)
-        for field in ada.page.locator("main input, main textarea").all():
+        for field in ada.page.locator("main input:not([type=file]), main textarea").all():
             field.fill("x@y" if field.get_attribute("type") == "email" else "   ")
         ada.page.get_by_role("button", name=button, exact=True).click()
         ada.page.locator(".wrong:not(:empty)").first.wait_for()

@@ -228,3 +228,41 @@ async def test_the_samples_are_there_once_and_nobodys(blog: Path) -> None:
         assert "Write something" in (await client.get("/")).text
         await client.post("/api/posts", json={"title": "Newest", "content": "x"})
         assert "Newest" in (await client.get("/")).text
+
+
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489"
+    "0000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082"
+)
+
+
+async def test_a_picture_comes_with_its_post_and_goes_with_it(blog: Path) -> None:
+    async with open_blog(blog) as client:
+        await sign_up(client)
+        refused = await send_picture(client, b"<svg onload='alert(1)'>", "A trick")
+        assert refused.status == 422 and "Choose a PNG, JPEG or GIF of up to 2 MB." in refused.text
+        assert "A trick" in refused.text and "First" in refused.text
+        assert "This is required." in (await send_picture(client, PIXEL, "")).text
+        assert "up to 2 MB" in (await send_picture(client, PIXEL + bytes(2_000_000), "Large")).text
+
+        path = (await send_picture(client, PIXEL, 'A "pixel"')).headers["location"]
+
+        assert f'src="{path}/picture" alt="A &#34;pixel&#34;"' in (await client.get(path)).text
+        picture = await client.get(f"{path}/picture")
+        assert (picture.status, picture.headers["content-type"], picture.body) == (200, "image/png", PIXEL)
+        assert picture.headers["x-content-type-options"] == "nosniff"
+        await send(client, f"{path}/delete")
+        assert (await client.get(f"{path}/picture")).status == 404
+        assert await db.from_("pictures").select() == []
+
+
+async def send_picture(client: Client, content: bytes, description: str) -> Answer:
+    form = re.search(r'action="(/_actions/[^"]+)"', (await client.get("/posts/new")).text)
+    assert form is not None
+    fields = {**POST, "description": description}
+    part = "--edge\r\ncontent-disposition: form-data; name="
+    parts = [f'{part}"{name}"\r\n\r\n{text}\r\n' for name, text in fields.items()]
+    parts.append(f'{part}"picture"; filename="evil.html"\r\ncontent-type: text/html\r\n\r\n')
+    body = "".join(parts).encode() + content + b"\r\n--edge--\r\n"
+    headers = {"content-type": "multipart/form-data; boundary=edge", "referer": "http://localhost/posts/new"}
+    return await client.post(form[1], body=body, headers=headers)

@@ -4,20 +4,37 @@ Parameters are the fields of the form, converted and checked by their annotation
 is wrong. Then the page is shown again, with what was typed; `return redirect(...)` goes on.
 """
 
-from turnout import ActionError, Request, Response, action, after, create_client, flash, redirect
+from turnout import ActionError, Request, Response, UploadFile, action, after, create_client, flash, redirect
 
-from lib import contact, guestbook, posts
-from lib.email import Name, is_email
+from lib import contact, guestbook, pictures, posts
+from lib.email import Name, OneLine, is_email
 from lib.forms import check, missing
 from lib.rate_limit import rate_limit
 from lib.users import signed_in
 
+auth = "public"  # who has to be somebody is asked below, so that a form is not lost on the way to sign in
+body_limit = "3 MB"  # of every form here; the picture is the largest part
+
 
 @action
-async def create_post(request: Request, title: posts.Title, content: posts.Content, name: Name) -> Response:
+async def create_post(
+    request: Request,
+    title: posts.Title,
+    content: posts.Content,
+    name: Name,
+    picture: UploadFile | None = None,
+    description: OneLine = "",
+) -> Response:
     user = await signed_in()
-    check(title=missing(title), content=missing(content), name=missing(name))
-    id = await posts.add(user.id, title, content, name)
+    kept = await pictures.read(picture, description) if picture else None
+    check(
+        title=missing(title),
+        content=missing(content),
+        name=missing(name),
+        picture="Choose a PNG, JPEG or GIF of up to 2 MB." if picture and kept is None else None,
+        description=missing(description) if picture else None,
+    )
+    id = await posts.add(user.id, title, content, name, kept)
     posts.changed()
     flash(request, "Your post is published.")
     return redirect(f"/posts/{id}")

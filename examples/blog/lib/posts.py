@@ -3,13 +3,16 @@
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
+from msgspec.structs import asdict
 from turnout import Forbidden, NotFound, db, revalidate_path, revalidate_tag
+
+from lib.pictures import Picture
 
 Title = Annotated[str, Meta(max_length=200)]
 Content = Annotated[str, Meta(max_length=50_000)]
 
 ON_A_PAGE = 5
-WITH_BYLINE = "*, byline:bylines(author_id, name)"
+SHOWN = "*, byline:bylines(author_id, name), picture:pictures(description)"
 
 
 # Unknown fields are refused, so nobody sets an id or a date by sending one. Whatever does not fit is answered
@@ -34,14 +37,14 @@ class Page(Struct):
 async def newest(page: int = 1, limit: int = ON_A_PAGE) -> tuple[list[dict[str, Any]], int]:
     """A page of posts, the newest first, and how many pages there are."""
     first = (page - 1) * limit
-    query = db.from_("posts").select(WITH_BYLINE, count="exact")
+    query = db.from_("posts").select(SHOWN, count="exact")
     posts = await query.order("created_at", desc=True).order("id", desc=True).range(first, first + limit - 1)
     return posts, max(1, -(-posts.count // limit))
 
 
 async def find(id: int) -> dict[str, Any] | None:
     """The post with that id, and who wrote it."""
-    return await db.from_("posts").select(WITH_BYLINE).eq("id", id).single()
+    return await db.from_("posts").select(SHOWN).eq("id", id).single()
 
 
 def is_author(user: Any, post: dict[str, Any]) -> bool:
@@ -49,7 +52,7 @@ def is_author(user: Any, post: dict[str, Any]) -> bool:
     return user is not None and post["byline"] is not None and post["byline"]["author_id"] == user.id
 
 
-async def add(user_id: str, title: str, content: str, name: str) -> int:
+async def add(user_id: str, title: str, content: str, name: str, picture: Picture | None = None) -> int:
     """Publish a post, and give its id. Sent twice, by a double click or the back button, it is published once."""
     async with db.transaction() as tx:
         query = tx.from_("posts").select("id, title, content, bylines!inner(author_id)")
@@ -58,6 +61,8 @@ async def add(user_id: str, title: str, content: str, name: str) -> int:
             return last[0]["id"]
         post = await tx.from_("posts").insert({"title": title, "content": content}).select("id").single()
         await tx.from_("bylines").insert({"post_id": post["id"], "author_id": user_id, "name": name})
+        if picture is not None:
+            await tx.from_("pictures").insert({"post_id": post["id"], **asdict(picture)})
         return post["id"]
 
 

@@ -7,6 +7,7 @@ revalidate = 86_400
 PARTS = [
     ("Pages from templates", "app/posts/[id]/route.py", "templates/base.html"),
     ("Forms that need no script", "app/actions.py", "templates/fields.html"),
+    ("Pictures, told by what is in them", "lib/pictures.py", "app/posts/[id]/picture/route.py"),
     ("Kept answers, ended by an action", "app/posts/route.py", "lib/posts.py"),
     ("Whose a post is, beside the tables", "lib/policies.py", "migrations/0005_bylines.sql"),
     ("Live entries by server-sent events", "app/guestbook/events/route.py", "public/guestbook.js"),
