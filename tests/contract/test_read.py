@@ -365,6 +365,34 @@ def test_errors_are_found_wherever_the_project_raises_them(tmp_path: Path) -> No
     assert found[402].codes == ["pay_first"]
 
 
+@pytest.mark.parametrize(
+    ("line", "statuses"),
+    [
+        ("await auth.require_user('admin')", {401, 403}),
+        ("await rate_limit.check(request, limit=5)", {429}),
+        ("await (await create_client()).auth.get_user()", {403}),
+        ("client = await create_client(); await client.auth.sign_up({})", {403, 422, 429}),
+        ("client = await create_client(); await client.auth.admin.delete_user('x')", {401, 403, 404, 422, 429}),
+        ("client = await create_client(); await client.table('a').select('*').execute()", {401, 403, 409}),
+        ("await request.bytes()", {408, 413}),
+        ("await request.json()", {408, 413}),
+        ("await request.form_data()", {408, 413, 415}),
+        ("await db.from_('posts').insert({})", {409}),
+        ("webhooks.stripe.construct_event(b'', '', 'whsec_x')", set()),
+        ("async with webhooks.once('id', 'type') as tx: pass", {409}),
+    ],
+)
+def test_what_turnouts_own_functions_refuse_is_known(tmp_path: Path, line: str, statuses: set[int]) -> None:
+    operation = one(
+        tmp_path,
+        "from turnout import Request, Response, auth, create_client, db, rate_limit, webhooks\n\n"
+        f"async def GET(request: Request) -> Response:\n    {line}\n    return Response('')\n",
+    )
+
+    assert {each for each in answers(operation) if 400 < each < 500} == statuses
+    assert ("invalid_signature" in answers(operation)[400].codes) == ("construct_event" in line)
+
+
 def test_a_function_inside_a_handler_refuses_for_it(tmp_path: Path) -> None:
     operation = one(
         tmp_path,

@@ -46,6 +46,8 @@ CROSS_ORIGIN = Refusal(403, "cross_origin", "Another site's page sent it with th
 OVER_LIMIT = Refusal(429, "too_many_requests", "Too many requests; wait before you try again")
 DB_READ = (Refusal(400, None, "The data was refused by the database"),)
 DB_WRITE = (*DB_READ, Refusal(409, None, "That conflicts with what is stored"))
+# What a client made by create_client() may be told of tables: it acts for its user, by the row policies.
+CLIENT_DATA = (*DB_WRITE, Refusal(401, "PGRST301"), Refusal(403, "42501", "That is not allowed"))
 IDEMPOTENT = (
     Refusal(400, "idempotency_key_invalid", "The Idempotency-Key is malformed"),
     Refusal(409, "idempotency_key_in_use", "A request with that Idempotency-Key is under way"),

@@ -173,7 +173,7 @@ class _Reader(Shapes):
 
     def called(self, node: ast.Call) -> None:
         callee = self.resolve(node.func)
-        self.auth_call(node)
+        self.client_call(node)
         self.query_read(node)
         key = key_of(callee)
         if key is not None:
@@ -205,16 +205,18 @@ class _Reader(Shapes):
         else:
             self.found.bodies.append(Body({ANY_MEDIA: BINARY}))
 
-    def auth_call(self, node: ast.Call) -> None:
-        """``supabase.auth.sign_up(...)``, whatever the client is called."""
+    def client_call(self, node: ast.Call) -> None:
+        """``supabase.auth.sign_up(...)`` or ``supabase.table("posts")``, whatever the client is called."""
         function = node.func
-        if (
-            isinstance(function, ast.Attribute)
-            and isinstance(function.value, ast.Attribute)
-            and function.value.attr == "auth"
-            and self.is_client(function.value.value)
-        ):
-            self.found.refusals += known.AUTH_CALLS.get(function.attr, known.AUTH_CALL)
+        if not isinstance(function, ast.Attribute):
+            return
+        if function.attr in ("table", "from_", "rpc") and self.is_client(function.value):
+            self.found.refusals += known.CLIENT_DATA
+        place = function.value
+        while isinstance(place, ast.Attribute):  # auth, or auth.admin
+            if place.attr == "auth" and self.is_client(place.value):
+                self.found.refusals += known.AUTH_CALLS.get(function.attr, known.AUTH_CALL)
+            place = place.value
 
     def is_client(self, node: ast.expr) -> bool:
         """Whether *node* is what ``create_client()`` gave."""
