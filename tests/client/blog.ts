@@ -14,9 +14,9 @@ export async function run(baseUrl: string): Promise<unknown[]> {
   said.push(await api("DELETE /api/posts/[id]", { params: { id } }));
 
   try {
-    await api("GET /api/posts/[id]", { params: { id } });
+    await api("DELETE /api/posts/[id]", { params: { id } });
   } catch (error) {
-    if (isFailure(error, "GET /api/posts/[id]") && error.status === 404) said.push(Object.keys(error.body).length > 0);
+    if (isFailure(error, "DELETE /api/posts/[id]") && error.status === 404) said.push(Object.keys(error.body).length > 0);
   }
   try {
     await api("POST /api/posts", { body: { title: "", content: "x" } });

@@ -17,7 +17,7 @@ from turnout.client.python import python
 from turnout.client.typescript import typescript
 from turnout.contract.model import Contract
 
-COUNT = int(os.environ.get("TURNOUT_CONTRACTS", "60"))
+COUNT = int(os.environ.get("TURNOUT_CONTRACTS", "40"))
 
 
 def found() -> list[Contract]:

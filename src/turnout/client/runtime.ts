@@ -122,8 +122,9 @@ interface AnyOptions extends CallOptions {
 
 async function send(call: string, way: Way, options: AnyOptions, settings: Settings): Promise<Response> {
   const headers = new Headers(settings.headers);
-  const accept = Object.keys(way.gives).join(", ");
-  if (accept !== "") headers.set("accept", way.gives["*/*"] ? "*/*" : `${accept}, application/problem+json;q=0.9, */*;q=0.1`);
+  // Also where there is nothing to get but an error, which for a browser might be a page.
+  const accept = Object.keys(way.gives).filter((media) => media !== "*/*").join(", ") || "application/json";
+  headers.set("accept", `${accept}, application/problem+json;q=0.9, */*;q=0.${way.gives["*/*"] ? "8" : "1"}`);
   const token = typeof settings.token === "function" ? await settings.token() : settings.token;
   if (token) headers.set("authorization", `Bearer ${token}`);
   const body = encode(options.body, way.sends, headers);
