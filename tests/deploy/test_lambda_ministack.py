@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import pytest
-from deploy.functions import DEADLINE_S, build, free_port, project
+from deploy.functions import DEADLINE_S, FULL, build, free_port, project
 
 FILES = {
     "app/api/hello/route.py": """
@@ -107,7 +107,7 @@ def cloud(tmp_path_factory) -> Iterator[Cloud]:
             process.wait(DEADLINE_S)
 
 
-@pytest.mark.parametrize("events", ["url", "http-api"])
+@pytest.mark.parametrize("events", ["url", "http-api"] if FULL else ["url"])
 def test_the_stack_is_created_and_its_address_answers(cloud, tmp_path, events):
     out = build(project(tmp_path, FILES, f'lambda_events = "{events}"\nenvironment = ["STORE_URL"]'))
     assert cloud.send("s3", "PUT", "/code")[0] == 200

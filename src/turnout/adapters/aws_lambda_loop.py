@@ -231,8 +231,11 @@ def serve(
         _say("the function did not start", exc)
         runtime.post("runtime/init/error", error_body(exc), f"lambda-runtime-function-error-type: {_kind(exc)}")
         raise SystemExit(1) from exc
-    while True:
-        loop.once()
+    try:
+        while True:
+            loop.once()
+    except OSError as exc:
+        raise SystemExit(f"the Runtime API is gone: {exc}") from exc
 
 
 def error_body(exc: BaseException) -> bytes:
