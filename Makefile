@@ -52,6 +52,9 @@ test-faults: $(VENV)/.dev ## the long form of the fault tests (half an hour)
 soak: $(VENV)/.dev ## a million requests: does anything grow?
 	TURNOUT_FAULTS=full $(BIN)/python -m pytest -o faulthandler_timeout=0 -m soak tests/faults
 
+test-llm: $(VENV)/.dev ## a small real model on this machine (opt-in: downloads 1.1 GB once, takes a quarter of an hour)
+	TURNOUT_REAL_LLM=1 $(BIN)/python -m pytest -o faulthandler_timeout=0 -m real_llm -s tests/ai
+
 lint: $(VENV)/.dev ## lint and type-check only
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 

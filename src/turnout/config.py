@@ -136,6 +136,7 @@ class AiConfig(Struct, frozen=True):
     max_requests: int = 12
     max_tokens: int = 200_000
     context_tokens: int = 6_000
+    answer_tokens: int = 8_000
     answer_s: float = 600
 
 

@@ -226,6 +226,7 @@ class Run:
             max_requests=self.settings.max_requests,
             max_tokens=self.settings.max_tokens,
             max_cost_usd=self.settings.max_cost_usd if cost is None else cost,
+            answer_tokens=self.settings.answer_tokens,
         )
         return self
 

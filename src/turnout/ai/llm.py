@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 TRIES = 4
 LONGEST_WAIT_S = 60.0
 LONGEST_ANSWER = 400_000  # characters
-OUTPUT_TOKENS = 8_000
 OLLAMA = "http://127.0.0.1:11434/v1"
 
 # The variable that holds a provider's key, and the model that is taken when its key is the only one.
@@ -74,6 +73,7 @@ class Budget(Struct):
     max_requests: int = 12
     max_tokens: int = 200_000
     max_cost_usd: float | None = 0.5
+    answer_tokens: int = 8_000
     requests: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
@@ -95,7 +95,7 @@ class Budget(Struct):
             if (affordable := int(money / price.output)) < 200:
                 raise BudgetSpent(f"the budget of ${self.max_cost_usd:g} would be overrun; --max-cost raises it")
             left = min(left, affordable)
-        return min(left, OUTPUT_TOKENS)
+        return min(left, self.answer_tokens)
 
     def used(self, tokens_in: int, tokens_out: int, price: Price | None) -> None:
         """Note one request."""
