@@ -121,7 +121,7 @@ def table(project: Any) -> dict[str, dict[str, Any]]:
                 "rate_limit": config.rate_limit,
                 "body_limit": config.body_limit,
                 "cors": repr(config.cors),
-                "middleware": [each.relative_to(project.root).as_posix() for each in route.middleware],
+                "around": [each.relative_to(project.root).as_posix() for each in (*route.middleware, *route.errors)],
                 "webhook": isinstance(handler, Webhook),
             }
     return found

@@ -107,7 +107,10 @@ class Checks:
         if "failed" in result:
             return [_failure(result, "TRN206")], []
         findings = [Finding(**finding) for finding in result["findings"]]
-        return findings, [*result["notes"], f"{result['requests']} requests to {len(targets)} handlers"]
+        notes = [*result["notes"], f"{result['requests']} requests to {len(targets)} handlers"]
+        if any(file.path.endswith("/actions.py") for file in self.change.files):
+            notes.append("actions are not probed")
+        return findings, notes
 
     def _targets(self) -> dict[str, list[int]]:
         """The handlers to probe: of the contract, of changed files, of files that import a changed one."""
@@ -120,7 +123,7 @@ class Checks:
             file = self.place.project("after") / row["file"]
             if (
                 row["file"] in touched
-                or touched & set(row["middleware"])
+                or touched & set(row["around"])
                 or (imports is not None and imports.search(file.read_text(errors="replace")))
             ):
                 found.setdefault(name, [])

@@ -49,7 +49,7 @@ async def wrong_method(bed: Bed, target: Target) -> None:
 async def malformed(bed: Bed, target: Target) -> None:
     """Bytes that are no JSON are 400, and so are none."""
     typed = bed.schema(target) is not None
-    if not typed and not (".json(" in target.source and target.method in WRITES and not target.is_webhook):
+    if not typed and not (".json(" in target.own and target.method in WRITES and not target.is_webhook):
         return
     headers = {"content-type": "application/json"}
     for body in (b'{"a":', b"", b"\xff\xfe", b"[" * 500):
@@ -129,6 +129,8 @@ def _is_same(stored: Any, sent: Any) -> bool:
 async def no_credentials(bed: Bed, target: Target) -> None:
     """401 without credentials and with bad ones, before anybody has read the body."""
     if target.is_open:
+        if "require_user(" in target.own:
+            await _refuses_strangers(bed, target)
         return
     for headers in ({}, {"authorization": "Bearer x"}, {"authorization": "Basic YTpi"}, {"apikey": "x"}):
         read: list[bool] = []
@@ -143,6 +145,12 @@ async def no_credentials(bed: Bed, target: Target) -> None:
             bed.found(
                 target, "TRN236", "the body is read before the credentials are judged", 'auth = "user" at the top'
             )
+
+
+async def _refuses_strangers(bed: Bed, target: Target) -> None:
+    answer = await bed.call(target, person=None, **bed.content(target))
+    if answer.status < 400:
+        bed.found(target, "TRN235", f"answers {answer.status} to who has no credentials", 'auth = "user" at the top')
 
 
 async def other_people(bed: Bed, target: Target) -> None:
@@ -210,15 +218,13 @@ async def too_large(bed: Bed, target: Target) -> None:
     if target.method not in ("POST", "PUT", "PATCH"):
         return
     limits = bed.project.config.limits
-    typed = bed.schema(target) is not None or ".json(" in target.source
+    typed = bed.schema(target) is not None or ".json(" in target.own
     limit = target.config.body_limit or (limits.json_bytes if typed else limits.body_bytes)
     if limit > HIGHEST_LIMIT:
         bed.found(target, "TRN242", f"the limit of {limit} bytes is none", 'body_limit = "1 MB"')
         return
     reads = (
-        typed
-        or target.has_body
-        or any(word in target.source for word in (".text(", ".bytes(", ".stream(", ".form_data("))
+        typed or target.has_body or any(word in target.own for word in (".text(", ".bytes(", ".stream(", ".form_data("))
     )
     if not (reads or target.is_webhook):
         return

@@ -8,6 +8,7 @@ it was seeded. What a probe cannot judge it leaves alone: a 429 or a missing val
 from __future__ import annotations
 
 import asyncio
+import inspect
 import io
 import json
 import os
@@ -39,7 +40,8 @@ class Target(Struct):
     file: str
     line: int
     statuses: list[int]
-    source: str
+    source: str  # of its file and the middleware above
+    own: str  # of the handler alone
     methods: list[str]
     kinds: dict[str, Any]
     body: Any
@@ -221,7 +223,7 @@ class Bed:
         schema = self.schema(target)
         if schema is not None and target.has_body:
             return {"json": sample(schema)}
-        if target.has_body or ".json(" in target.source:
+        if target.has_body or ".json(" in target.own:
             return {"json": self._columns(target)}
         return {}
 
@@ -366,11 +368,19 @@ def _target(project: Any, route: Any, exports: Any, method: str, handler: Any, s
     return Target(
         method=method, pattern=route.pattern, handler=handler, config=exports.config,
         file=route.file.relative_to(project.root).as_posix(), line=line_of(handler), statuses=statuses,
-        source="\n".join(file.read_text() for file in files), methods=list(exports.handlers),
+        source="\n".join(file.read_text() for file in files),
+        own=_own_source(handler), methods=list(exports.handlers),
         kinds={each.name: each.type for each in parameters if each.source == "path"},
         body=body.type if body else None, has_body=body is not None,
         query=query.type if query else None,
     )  # fmt: skip
+
+
+def _own_source(handler: Any) -> str:
+    try:
+        return inspect.getsource(inspect.unwrap(handler))
+    except (OSError, TypeError):  # an object, such as a webhook
+        return ""
 
 
 async def never_read(read: list[bool]) -> AsyncIterator[bytes]:
