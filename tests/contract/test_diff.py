@@ -148,6 +148,8 @@ OPERATIONS: list[tuple[str, Operation | None, Operation | None, list[str]]] = [
      ["breaking status-removed answer 202"]),
     ("a status more", operation("GET /a", answers=[answer(200)]), operation("GET /a", answers=[answer(200), answer(303)]),
      ["breaking status-added answer 303"]),
+    ("answers for caches and ranges", operation("GET /a", answers=[answer(200), answer(206)]),
+     operation("GET /a", answers=[answer(200), answer(304)]), []),
     ("an error less", operation("GET /a", answers=[answer(200), answer(404)]), operation("GET /a", answers=[answer(200)]),
      []),
     ("an error more", operation("GET /a", answers=[answer(200)]), operation("GET /a", answers=[answer(200), answer(404)]),

@@ -19,6 +19,8 @@ from .model import Answer, Content, Contract, Cors, Operation, Parameter, Schema
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 # What a page of any site can send without being asked whether it may: the simple types of the Fetch standard.
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain", "*/*")
+# Given to who has asked by a header field for no more than that, who takes 200 as well.
+ASKED_FOR = (206, 304)
 _slug = re.compile(r"\[(\.\.\.)?[^\[\]]+\]")
 
 
@@ -149,7 +151,10 @@ class _Pair:
     # -- what is answered
 
     def answers(self) -> Iterator[Change]:
-        then, now = ({each.status: each for each in operation.answers} for operation in (self.old, self.new))
+        then, now = (
+            {each.status: each for each in operation.answers if each.status not in ASKED_FOR}
+            for operation in (self.old, self.new)
+        )
         gone = [status for status in then if status not in now]
         come = [status for status in now if status not in then]
         for status in gone:
