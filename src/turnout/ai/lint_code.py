@@ -142,14 +142,24 @@ def reaches_inside(module: Module) -> Found:
             yield module.finding(node, "TRN118", f".{node.attr} reaches into the interpreter", fix)
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, (ast.Store, ast.Del)) and not module.is_test:
             left = module.dotted(node.value)
-            if left.partition(".")[0] in module.names.values():
+            if _is_foreign(left, module):
                 yield module.finding(node, "TRN118", f"{left}.{node.attr} belongs to another module", fix)
     for call, name in module.calls():
         bare = name.removeprefix("builtins.")
         if bare in _REACHES or name.startswith("sys._"):
             yield module.finding(call, "TRN118", f"{name}() reaches into the interpreter", fix)
+        if bare == "setattr" and call.args and _is_foreign(module.dotted(call.args[0]), module) and not module.is_test:
+            yield module.finding(call, "TRN118", f"setattr() on {module.dotted(call.args[0])}, another module's", fix)
         if bare in ("getattr", "setattr", "hasattr") and text_of(argument(call, "", 1)) is None and len(call.args) > 1:
             yield module.finding(call, "TRN118", f"{bare}() with a name that is made up as it runs", fix)
+
+
+def _is_foreign(name: str, module: Module) -> bool:
+    """Whether *name* was imported, and not from the project."""
+    imported = set(module.names.values())
+    return name.partition(".")[0] not in ("lib", "app", "") and any(
+        name == each or name.startswith(f"{each}.") for each in imported
+    )
 
 
 def _is_inside(name: str, module: Module) -> bool:
@@ -385,7 +395,14 @@ def skipped_tests(module: Module) -> Found:
     for node in module.nodes:
         if isinstance(node, ast.Attribute) and node.attr in _SKIPS and module.dotted(node).startswith("pytest."):
             yield module.finding(node, "TRN114", f"pytest.{node.attr} keeps a test from running", "let it run")
+    for name in ("collect_ignore", "collect_ignore_glob", "pytest_plugins"):
+        if name in module.constants():
+            yield module.finding(module.constants()[name], "TRN114", f"{name} changes what pytest runs", "leave it out")
     for name, function in module.functions().items():
+        if name.startswith("pytest_"):
+            yield module.finding(
+                function, "TRN114", f"{name} changes how tests are judged", "leave it out; use fixtures"
+            )
         if name.startswith("test") and not _asserts(function, module):
             yield module.finding(function, "TRN114", f"{name} asserts nothing", "compare what came with what should")
 

@@ -126,6 +126,21 @@ async def test_a_file_that_ends_the_process_is_refused(root: Path) -> None:
     assert await refused(root, small("raise SystemExit(0)\n" + NEW_ROUTE), "G2") == {"TRN201"}
 
 
+async def test_a_result_that_the_code_has_written_itself_counts_for_nothing(root: Path) -> None:
+    route = """
+        import os
+        from pathlib import Path
+
+        Path("../result.json").write_text('{"routes": {}}')
+        os._exit(0)
+    """
+
+    verdict = await run_gates(root, small(route), stop_at_first=False)
+
+    assert "TRN118" in {finding.code for finding in verdict.reports[1].findings}
+    assert [finding.code for finding in verdict.reports[2].findings] == ["TRN206"]
+
+
 async def test_a_claimed_route_must_be_there(root: Path) -> None:
     claims = [RouteClaim("GET", "/api/new", None, [200]), RouteClaim("POST", "/api/new", None, [201])]
 
@@ -148,10 +163,15 @@ async def test_auth_must_be_as_claimed(root: Path) -> None:
     assert await refused(root, small(claims=claims), "G2") == {"TRN204"}
 
 
-async def test_a_middleware_that_reaches_other_routes_is_refused(root: Path) -> None:
-    change = small(
-        **{"app/api/middleware.py": "async def middleware(request, next):\n    return await next(request)\n"}
-    )
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("app/api/middleware.py", "async def middleware(request, next):\n    return await next(request)\n"),
+        ("app/api/error.py", "async def error(exc, request):\n    return None\n"),
+    ],
+)
+async def test_what_reaches_other_routes_is_refused(root: Path, path: str, text: str) -> None:
+    change = small(**{path: text})
 
     assert await refused(root, change, "G2") == {"TRN203"}
 
