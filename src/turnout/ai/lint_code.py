@@ -400,9 +400,7 @@ def skipped_tests(module: Module) -> Found:
             yield module.finding(module.constants()[name], "TRN114", f"{name} changes what pytest runs", "leave it out")
     for name, function in module.functions().items():
         if name.startswith("pytest_"):
-            yield module.finding(
-                function, "TRN114", f"{name} changes how tests are judged", "leave it out; use fixtures"
-            )
+            yield module.finding(function, "TRN114", f"{name} changes how tests are judged", "use a fixture")
         if name.startswith("test") and not _asserts(function, module):
             yield module.finding(function, "TRN114", f"{name} asserts nothing", "compare what came with what should")
 
