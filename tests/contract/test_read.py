@@ -15,6 +15,8 @@ from turnout.project import load_project
 from turnout.routing.module import unload
 
 PROBLEM = "application/problem+json"
+BINARY = {"type": "string", "format": "binary"}
+DECIMAL = {"type": "string", "format": "decimal"}
 REF = {"$ref": "#/components/schemas/Problem"}
 
 
@@ -219,6 +221,38 @@ def test_several_segments_are_a_list_that_may_be_empty_where_the_folder_says_so(
             "page = Response.html('x')\n    page.status = 404\n    return page",
             {404: {"text/html": {"type": "string"}}},
         ),
+        ("Response", "return Response(b'', 200)", {200: {"application/octet-stream": BINARY}}),
+        ("Response", "return Response(f'{request.id}')", {200: {"text/plain": {"type": "string"}}}),
+        ("Response", "return Response(make())", {200: {"*/*": {}}}),
+        ("Response", "return Response.error()", {}),  # a 500, which is there anyway
+        ("Response", "return Response.stream([b''], media_type='video/mp4')", {200: {"video/mp4": BINARY}}),
+        (
+            "Response",
+            "return Response.file('cat.png')",
+            {200: {"image/png": BINARY}, 206: {"image/png": BINARY}, 304: {}, 404: {PROBLEM: REF}, 416: {}},
+        ),
+        (
+            "Response",
+            "return Response.json({str(n): n for n in range(3)})",
+            {200: {"application/json": {"type": "object"}}},
+        ),
+        (
+            "Response",
+            "return Response.json([n for n in range(3)])",
+            {200: {"application/json": {"type": "array"}}},
+        ),
+        (
+            "Response",
+            "return Response.json([Post('a'), Post('b')])",
+            {200: {"application/json": {"type": "array", "items": {"$ref": "#/components/schemas/Post"}}}},
+        ),
+        (
+            "Response",
+            "return Response.json({'a': f'{request.id}', 'b': not request.id, 'c': None, 'd': 1.5, **{}})",
+            {200: {"application/json": {"type": "object"}}},
+        ),
+        ("Decimal", "return Decimal(1)", {200: {"application/json": {"anyOf": [{"type": "number"}, DECIMAL]}}}),
+        ("Unknown", "return Unknown()", {200: {"application/json": {}}}),
         ("Response", "return answer()", {202: {"application/json": {"type": "boolean"}}}),
         (
             "Post | Response",
@@ -236,17 +270,19 @@ def test_an_answer_is_read_from_the_annotation_and_the_source(
     operation = one(
         tmp_path,
         "from collections.abc import AsyncIterator\n"
+        "from decimal import Decimal\n"
         "from typing import Annotated\n"
         "from msgspec import Struct\n"
         "from turnout import Request, Response, redirect, render\n\n"
         "class Post(Struct):\n    title: str\n\n"
+        "class Unknown: pass\n\n"
         "def make(): return eval('1')\n\n"
         "def answer(): return Response.json(True, 202)\n\n"
         f"async def GET(request: Request) -> {returns}:\n    {body}\n",
     )
 
     assert own(operation) == expected
-    assert operation.streams == ("sse" in body or "Iterator" in returns)
+    assert operation.streams == any(each in body for each in (".sse", ".stream", ".file", "yield"))
 
 
 @pytest.mark.parametrize(
@@ -590,3 +626,28 @@ def test_a_contract_goes_to_json_and_back(tmp_path: Path) -> None:
 
     assert (found.title, found.version) == ("shop", "1.2.0")
     assert msgspec.json.decode(msgspec.json.encode(found), type=Contract) == found
+
+
+def test_a_type_that_nobody_can_describe_leaves_the_others_described(tmp_path: Path) -> None:
+    found = contract(
+        tmp_path,
+        {
+            "app/a/route.py": "def GET() -> dict[tuple[int, int], 'int | dict | list[type[int]]']:\n    return {}\n",
+            "app/b/route.py": "def GET() -> list[int]:\n    return []\n",
+        },
+    )
+    first, second = (each for each in found.operations if each.method == "GET")
+
+    assert 200 in answers(first)
+    assert own(second)[200] == {"application/json": {"type": "array", "items": {"type": "integer"}}}
+
+
+def test_two_models_of_pydantic_with_one_name_keep_apart(tmp_path: Path) -> None:
+    route = (
+        "from pydantic import BaseModel\n\nclass Body(BaseModel):\n    {}: int\n\ndef POST(body: Body):\n    return 1\n"
+    )
+    found = contract(tmp_path, {"app/[id]/a/route.py": route.format("a"), "app/b/route.py": route.format("b")})
+
+    bodies = [each.body.media["application/json"]["$ref"] for each in found.operations if each.body is not None]
+    assert len(set(bodies)) == 2 and len(found.schemas) == 3
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for name in found.schemas)

@@ -30,10 +30,12 @@ class Schemas:
         self._custom: dict[str, Schema] = {}
 
     def of(self, kind: Any) -> Schema:
-        """The schema of values of type *kind*; empty until ``settle``."""
-        schema: Schema = {}
-        self._asked.append((kind, schema))
-        return schema
+        """The schema of values of type *kind*, one and the same for each type; empty until ``settle``."""
+        for known, schema in self._asked:
+            if known is kind:
+                return schema
+        self._asked.append((kind, {}))
+        return self._asked[-1][1]
 
     def settle(self) -> None:
         """Fill every schema that was asked for, and ``components``."""

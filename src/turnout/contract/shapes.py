@@ -32,8 +32,9 @@ class Shapes(Scope):
             return self.schema_of_dict(node)
         if isinstance(node, (ast.List, ast.Tuple)):
             items = [self.schema_of(each) for each in node.elts]
-            same = bool(items) and all(each == items[0] for each in items)
-            return {"type": "array", **({"items": items[0]} if same and items[0] else {})}
+            # By identity too: the schema of a type is empty as long as not all types are known.
+            same = bool(items) and all(each is items[0] or (each and each == items[0]) for each in items)
+            return {"type": "array", **({"items": items[0]} if same else {})}
         if isinstance(node, (ast.ListComp, ast.SetComp, ast.GeneratorExp)):
             return {"type": "array"}
         if isinstance(node, ast.DictComp):
