@@ -30,6 +30,12 @@ $(VENV)/aws-lambda-rie: | $(VENV)/.dev
 		install -m 755 $$there/samcli/local/rapid/aws-lambda-rie-x86_64 $@ || \
 		echo "AWS's Lambda emulator could not be fetched: the tests that run functions in it are skipped"; }; rm -rf $$there
 
+# The models of Knative's objects, in a folder of their own: installed, they would bring a plugin into every test run.
+$(VENV)/knative: | $(VENV)/.dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $@.part \
+		cloudcoil-models-knative-serving==1.17.0.1 2>/dev/null && mv $@.part $@ || \
+		echo "Knative's models could not be fetched: the test of its manifest is skipped"
+
 tests/js/node_modules/.package-lock.json: tests/js/package.json tests/js/package-lock.json
 	@if command -v npm >/dev/null; then cd tests/js && npm ci --silent; \
 	else echo "npm is not on this machine: the tests that drive JavaScript clients are skipped"; fi
@@ -37,13 +43,13 @@ tests/js/node_modules/.package-lock.json: tests/js/package.json tests/js/package
 demo: $(VENV)/.demo ## run the example app on http://127.0.0.1:8000 (PORT= to change)
 	cd examples/blog && ../../$(BIN)/turnout db migrate && ../../$(BIN)/turnout db seed && ../../$(BIN)/turnout dev --port $(PORT)
 
-test: $(VENV)/.dev $(VENV)/aws-lambda-rie tests/js/node_modules/.package-lock.json ## lint, type-check and run every test
+test: $(VENV)/.dev $(VENV)/aws-lambda-rie $(VENV)/knative tests/js/node_modules/.package-lock.json ## lint, type-check and run every test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-test-deploy: $(VENV)/.dev $(VENV)/aws-lambda-rie ## every target with the runtime that runs it, in the long form
+test-deploy: $(VENV)/.dev $(VENV)/aws-lambda-rie $(VENV)/knative ## every target with the runtime that runs it, in the long form
 	TURNOUT_DEPLOY=full $(BIN)/python -m pytest tests/deploy
 
 test-faults: $(VENV)/.dev ## the long form of the fault tests (half an hour)

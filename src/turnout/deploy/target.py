@@ -32,7 +32,11 @@ Feature = Literal[
 ]
 FEATURES: tuple[str, ...] = get_args(Feature)
 
-TARGETS: dict[str, str] = {"server": "server", "aws-lambda": "aws_lambda"}  # detected from the last to the first
+TARGETS: dict[str, str] = {
+    "server": "server",
+    "container": "container",
+    "aws-lambda": "aws_lambda",
+}  # detected from the last to the first
 
 
 class Use(Struct, frozen=True):
