@@ -41,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "env": {"errors"},
     "logger": set(),
+    "applog": {"env", "log", "context"},
     "log": {"errors", "env"},
     "http": {"errors", "log"},
     "config": {"errors", "env", "http"},
@@ -71,9 +72,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": {"errors", "contract"},
     "nextjs": {"errors"},
     "server": {"errors", "log", "http", "config"},
-    "adapters": {"errors", "log", "http", "config"},
+    "adapters": {"errors", "log", "logger", "http", "config"},
     "testing": VALUES | GROUND | FEATURES | {"app", "project"},
-    "built": {"errors", "http", "log", "routing", "project", "adapters", "tasks"},
+    "built": {"errors", "http", "logger", "applog", "routing", "app", "project", "adapters", "tasks"},
     "deploy": VALUES | {"routing", "__version__", "_LAZY"},  # the last two: names of the package itself
     "dev": VALUES | GROUND | FEATURES | DOORS | {"app", "project", "contract"},
     "docs": {"errors"},
@@ -82,7 +83,21 @@ MAY_IMPORT: dict[str, set[str]] = {
     | GROUND
     | FEATURES
     | DOORS
-    | {"app", "project", "testing", "dev", "ai", "contract", "client", "nextjs", "__init__", "built", "deploy", "docs"},
+    | {
+        "app",
+        "project",
+        "testing",
+        "dev",
+        "ai",
+        "contract",
+        "client",
+        "nextjs",
+        "__init__",
+        "built",
+        "applog",
+        "deploy",
+        "docs",
+    },
 }
 OUTSIDE_THE_TABLE = {"__init__", "__main__", "py.typed", "__pycache__"}
 THIRD_PARTY_AT_THE_TOP = {"msgspec", "uvloop", "httptools"}

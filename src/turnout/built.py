@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from .errors import ConfigError
 from .http.aside import need_loop
 from .http.jsontext import loads
+from .logger import at_first
 from .project import Project, load_project
 from .routing.manifest import MANIFEST, Manifest
 
 if TYPE_CHECKING:
     from .adapters.asgi import ASGI
     from .adapters.aws_lambda import Handler
+    from .app import App
 
 
 def load_manifest(root: Path) -> Manifest | None:
@@ -70,12 +72,26 @@ def lambda_loop(root: Path | str) -> NoReturn:
     """Serve the built project in *root* by Turnout's own client of the Runtime API."""
     from .adapters.aws_lambda_loop import serve
 
+    at_first(_log)  # AWS's own client sees to its log itself; here nobody does
+
+    def load() -> App:
+        project = load_built(root)
+        if "log" in (project.manifest.built.uses if project.manifest.built else ()):
+            _log()
+        return project.app
+
     serve(
-        lambda: load_built(root).app,
+        load,
         os.environ["AWS_LAMBDA_RUNTIME_API"],
         run_task,
         stream=os.environ.get("TURNOUT_LAMBDA_STREAM") == "1",
     )
+
+
+def _log() -> None:
+    from .applog import configure
+
+    configure("production")
 
 
 async def run_task(name: str, args: list[Any], kwargs: dict[str, Any]) -> None:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from logging import Logger
+
+_first: Callable[[], None] | None = None
+
+
+def at_first(configure: Callable[[], None]) -> None:
+    """Call *configure* before the first line."""
+    global _first
+    _first = configure
 
 
 class _Lazy:
@@ -15,8 +24,12 @@ class _Lazy:
         self._name = name
 
     def __getattr__(self, method: str) -> Any:
+        global _first
         import logging
 
+        if _first is not None:
+            configure, _first = _first, None
+            configure()
         return getattr(logging.getLogger(self._name), method)
 
 

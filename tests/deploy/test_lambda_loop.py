@@ -319,6 +319,32 @@ def test_a_project_that_does_not_load_is_told_as_an_init_error(tmp_path, api):
     function.end()
 
 
+def test_what_goes_wrong_is_logged_as_json_with_its_route_and_without_secrets(tmp_path, api):
+    source = """
+        import os
+        from turnout import Secret, Settings
+
+
+        class Keys(Settings):
+            API_KEY: Secret
+
+
+        async def GET(request):
+            raise RuntimeError(f"refused: {Keys().API_KEY.reveal()}")
+    """
+    root = project(tmp_path, {"app/api/a/route.py": source}, 'lambda_runtime = "loop"')
+    function = Running(build(root) / "function", api, API_KEY="very-secret-value")
+    api.accept()
+    api.give(event("GET", "/api/a"))
+    assert json.loads(api.take()[2])["statusCode"] == 500
+
+    function.process.kill()
+    _, log = function.process.communicate(timeout=30)
+    line = json.loads(log.splitlines()[0])
+    assert (line["level"], line["route"]) == ("error", "/api/a")
+    assert "very-secret-value" not in log
+
+
 BANNED = {"asyncio", "dataclasses", "inspect", "email", "ssl", "http.client", "logging", "sqlite3"}
 
 

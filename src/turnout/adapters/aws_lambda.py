@@ -22,6 +22,7 @@ from ..http.fetch import Fetch, go_on, handler_timeout
 from ..http.headers import Headers
 from ..http.request import Request
 from ..http.response import Response, to_bytes
+from ..logger import get_logger
 
 if TYPE_CHECKING:
     import asyncio
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 Kind = Literal["v2", "v1", "alb-multi", "alb-single"]
 RunTask = Callable[[str, list[Any], dict[str, Any]], Awaitable[None]]
 T = TypeVar("T")
+
+logger = get_logger("turnout.lambda")
 
 SPARE_S = 0.5  # kept back of the time that the function has left, so that the caller gets our 503
 BUFFERED_BYTES = 6_291_556  # what an answer may have as a whole: 6 MB and an envelope
@@ -299,9 +302,7 @@ async def run_tasks(event: dict[str, Any], run_task: RunTask | None) -> dict[str
             try:
                 await _run_named(_message(record), run_task)
             except Exception as exc:
-                import logging
-
-                logging.getLogger("turnout.lambda").error("message %s: %s", record.get("messageId"), exc, exc_info=exc)
+                logger.error("message %s: %s", record.get("messageId"), exc, exc_info=exc)
                 failed.append({"itemIdentifier": record.get("messageId")})
         return {"batchItemFailures": failed}
     detail = event.get("detail")

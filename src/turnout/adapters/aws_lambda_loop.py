@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from ..http import jsontext
 from ..http.request import Request
 from ..http.response import Response, to_bytes
+from ..logger import get_logger
 from .aws_lambda import (
     Driver,
     Kind,
@@ -31,6 +32,8 @@ from .aws_lambda import (
     to_request,
     whole,
 )
+
+logger = get_logger("turnout.lambda")
 
 VERSION = "2018-06-01"
 STREAM_TYPE = "application/vnd.awslambda.http-integration-response"
@@ -257,6 +260,4 @@ def _base64(data: bytes) -> str:
 
 
 def _say(what: str, exc: BaseException) -> None:
-    import logging
-
-    logging.getLogger("turnout.lambda").error("%s: %s", what, exc, exc_info=exc)
+    logger.error("%s: %s", what, exc, exc_info=exc)

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 from .. import log
 from ..config import Config, load_config
-from ..env import Mode, load_env, secret_values
+from ..env import Mode, load_env
 from ..errors import ConfigError
 from .report import from_exception
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ..project import Project
 
 
@@ -53,19 +51,14 @@ def load(root: Path, mode: Mode) -> Project:
 
 def configure_log(mode: Mode) -> None:
     """Set up logging for a command that serves: secrets hidden, request id and route on each line."""
-    log.configure(mode, secrets=secret_values, about=_about)
+    from .. import applog
+
+    applog.configure(mode)
 
 
 def keep_log(root: Path) -> None:
     """Write the log of development to ``.turnout/dev.log`` too, where ``turnout mcp`` reads it; if that can be."""
+    from ..applog import about
+
     with suppress(OSError):
-        log.keep(str(root / ".turnout" / "dev.log"), about=_about)
-
-
-def _about() -> Mapping[str, str]:
-    from ..context import current
-
-    request = current.get(None)
-    if request is None:
-        return {}
-    return {"request_id": request.id, "route": request.route.pattern} if request.route else {"request_id": request.id}
+        log.keep(str(root / ".turnout" / "dev.log"), about=about)

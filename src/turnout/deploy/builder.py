@@ -145,6 +145,8 @@ class Builder:
             waiting.add("static")
         if self.config.mail.queued:
             waiting.add("tasks")
+        if any(read.may_log(source) for source in self.sources):
+            waiting.add("log")
         if self.config.metrics:
             waiting |= {"metrics", "stalls"}
         if (self.root / self.config.app_dir / INSTRUMENTATION).is_file():

@@ -31,6 +31,7 @@ _CALLS: dict[str, Feature] = {
     "threading.Thread": "background",
     "threading.Timer": "background",
 }
+_OURS = frozenset({"turnout", "msgspec"})
 _WRITERS = frozenset({"write_text", "write_bytes"})
 _WAITING = frozenset({"asyncio", "concurrent", "selectors", "turnout"})  # turnout is judged name by name
 # What of turnout never waits for anything but the request's own body, which is there as a whole.
@@ -323,11 +324,20 @@ def _may_wait(source: Source) -> bool:
         if top == "turnout":
             if (rest.partition(".")[0] or name or "?") not in _AT_ONCE:
                 return True
-        elif top in _WAITING or not (top in sys.stdlib_module_names or top == "msgspec" or _is_own(top, source.root)):
+        elif top in _WAITING or not (top in sys.stdlib_module_names or top in _OURS or _is_own(top, source.root)):
             return True
     # What reads a form or watches its client leave waits for threads and events.
     return any(
         isinstance(node, ast.Attribute) and node.attr in ("form_data", "signal") for node in ast.walk(source.tree)
+    )
+
+
+def may_log(source: Source) -> bool:
+    """Whether a file imports ``logging``, or a package, which may."""
+    tops = {module.partition(".")[0] for module, _, _ in source.imports}
+    return any(
+        top == "logging" or not (top in sys.stdlib_module_names or top in _OURS or _is_own(top, source.root))
+        for top in tops
     )
 
 

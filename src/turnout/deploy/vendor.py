@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from ..errors import ConfigError
 
 # What every built project runs; from there on the imports say what else is needed.
-_START = ("built.py", "py.typed")
+_START = ("built.py", "applog.py", "py.typed")
 # Files whose inner imports are for parts that the build knows to be used or not.
 _GATED = {
     "__init__.py": "",
