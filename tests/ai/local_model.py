@@ -109,7 +109,7 @@ def _pip(command: str, *options: str) -> None:
 
 @contextmanager
 def served(weights: Weights, threads: int = 1) -> Iterator[tuple[str, str]]:
-    """The address and the key of a server of *weights*; one thread, since more wait for each other on a busy machine."""
+    """The address and the key of a server of *weights*. Several threads wait for each other on a busy machine."""
     file = fetched(weights)
     engine = FOLDER / "engine"
     if not (engine / "xllamacpp").is_dir():

@@ -260,9 +260,9 @@ async def test_a_budget_holds_over_retries_and_repairs(project, monkeypatch):
         '[tool.turnout]\nallowed_hosts = ["localhost"]\n[tool.turnout.ai]\nmax_requests = 2\n'
     )
 
-    done = await played(project, monkeypatch, Status(503), "not this", "not that")
+    done = await played(project, monkeypatch, Status(503), answer(more="=== .env\n```\nA=1\n```\n"), "not that")
 
-    assert len(done.script.requests) == 2
+    assert len(done.script.requests) == 2 and find_run(project, "last").change() is not None
     assert isinstance(done.events[-1], Failed) and "budget of 2 requests" in done.events[-1].why
 
 

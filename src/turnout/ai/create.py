@@ -190,9 +190,9 @@ class Attempt(Struct, frozen=True):
         text = "\n".join(map(str, self.findings))
         return text if len(text) <= 4096 else text[:4096].rpartition("\n")[0] + "\n…"
 
-    def worth(self) -> tuple[int, int]:
-        """Higher is better: more gates passed, then fewer findings."""
-        return self.gates, -len(self.findings)
+    def worth(self) -> tuple[bool, int, int]:
+        """Higher is better: proved, then more gates passed, then fewer findings."""
+        return self.proved, self.gates, -len(self.findings)
 
 
 class Run:
@@ -213,6 +213,7 @@ class Run:
         self.layers: list[str] = []
         self.budget = Budget()
         self._model: Model | None = None
+        self._best: Attempt | None = None
         self._weak: bool | None = None
 
     async def __aenter__(self) -> Run:
@@ -257,8 +258,9 @@ class Run:
             async for event in steps:
                 yield event
         except ModelError as exc:
-            self._note(state="failed", why=self.redact(str(exc)))
-            yield Failed(self.id, self.redact(str(exc)))
+            why = self.redact(str(exc))
+            self._note(state="failed", why=why)
+            yield self._end(why) if self.change is not None else Failed(self.id, why)
         except ConfigError as exc:
             self._note(state="failed", why=exc.message)
             raise
@@ -322,8 +324,6 @@ class Run:
                 findings = self._last.findings
                 yield Repair(number + 1, [self.redact(str(each)) for each in findings])
                 told = repair(first, self.redact, change, _with_docs(self._last.report(), findings), findings)
-        best = max(attempts, key=lambda each: (each.proved, *each.worth()))
-        self.change, self.findings, self.proved = best.change, best.findings, best.proved
         yield self._end(f"no answer of {model.name} passed in {len(attempts)} attempts")
 
     async def _turn(self, model: Model, told: Brief) -> AsyncGenerator[str, None]:
@@ -413,7 +413,9 @@ class Run:
             assert verdict is not None
             attempt = Attempt(change, verdict.findings, 1 + sum(each.ok for each in verdict.reports), verdict.proved)
         self._last = attempt
-        self.change, self.findings, self.proved = change, attempt.findings, attempt.proved
+        if self._best is None or attempt.worth() > self._best.worth():
+            self._best = attempt
+        self.change, self.findings, self.proved = self._best.change, self._best.findings, self._best.proved
         if self.kept is not None:
             judged = {"proved": attempt.proved, "gates": attempt.gates, "report": self.redact(attempt.report())}
             self.kept.attempt(number, change, judged)
@@ -512,6 +514,7 @@ class Run:
         """
         assert self.change is not None and self.kept is not None
         bases = self.kept.read("bases.json", dict[str, str]) or {}
+        self._best = None  # what was proved was proved on other files
         change = writing.merged(self.root, self.change, bases)
         async for event in self._judge(self.kept.record.attempts + 1, change, []):
             yield event
