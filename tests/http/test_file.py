@@ -128,3 +128,19 @@ async def test_a_file_that_shrinks_while_it_is_sent_ends_early(file: Path) -> No
     file.write_bytes(b"A")
     assert response.chunks is not None
     assert len(b"".join([piece async for piece in response.chunks])) < (response.content_length or 0)
+
+
+async def test_versions_of_a_file_without_a_date_are_told_apart_by_what_is_in_them(file: Path) -> None:
+    """As out of a zip whose every entry is of 1980, so that two builds are the same."""
+    epoch = (315_532_800, 315_532_800)
+    os.utime(file, epoch)
+    _, first, _ = await get(file)
+    assert "last-modified" not in first
+    assert (await get(file, headers={"if-none-match": first["etag"]}))[0] == 304
+    assert (await get(file, headers={"if-modified-since": "Tue, 14 Nov 2023 22:13:20 GMT"}))[0] == 200
+
+    other = file.with_name("other.txt")  # another version, of the same length and date
+    other.write_bytes(file.read_bytes()[::-1])
+    os.utime(other, epoch)
+
+    assert (await get(other))[1]["etag"] != first["etag"]

@@ -273,17 +273,27 @@ class Builder:
     def compile(self, dest: Path) -> None:
         """Byte code that is never compared with its source: nothing here changes after the build.
 
-        Source and docstrings of Turnout and msgspec are left out of what ships: a trace needs file and line only.
+        Source, docstrings and columns of Turnout and msgspec are left out of what ships: a trace needs file and line.
         """
         for own in (dest / "turnout", dest / "msgspec"):
             if own.is_dir():
-                self._compile(own, dest, "-b", "-o", "2")
+                self._compile(own, dest, "-b", "-o", "2", flags=("-X", "no_debug_ranges"))
                 for path in own.rglob("*.py"):
                     path.unlink()
         self._compile(dest, dest)
 
-    def _compile(self, folder: Path, dest: Path, *options: str) -> None:
-        command = [sys.executable, "-I", "-S", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
+    def _compile(self, folder: Path, dest: Path, *options: str, flags: tuple[str, ...] = ()) -> None:
+        command = [
+            sys.executable,
+            "-I",
+            "-S",
+            *flags,
+            "-m",
+            "compileall",
+            "-q",
+            "--invalidation-mode",
+            "unchecked-hash",
+        ]
         # One process and a fixed order: byte code notes which strings its process had seen before.
         done = subprocess.run(
             [*command, *options, "-s", str(dest), str(folder)], capture_output=True, text=True, check=False,
