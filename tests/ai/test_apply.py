@@ -9,12 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from turnout.ai.apply import Conflict, Refused, apply, merged, recover, undo
+from turnout.ai.apply import Conflict, Entry, Journal, Refused, apply, merged, recover, undo
 from turnout.ai.changeset import ChangeSet, FileChange, sha256
+from turnout.ai.runs import open_store
 from turnout.ai.tree import NotPlain, Tree
 from turnout.ai.view import ProjectView
+from turnout.errors import ConfigError
 
 OLD = "".join(f"line {number}\n" for number in range(20))
 FILES = {"app/api/old/route.py": OLD, "lib/gone.py": "GONE = 1\n", ".env.example": "# names\nFIRST=\n"}
@@ -205,8 +208,6 @@ def test_a_new_file_never_takes_the_place_of_one_that_just_appeared(tmp_path):
 
 
 def test_the_run_store_is_not_made_through_a_link(tmp_path):
-    from turnout.errors import ConfigError
-
     root = project(tmp_path / "project")
     (tmp_path / "outside").mkdir()
     (root / ".turnout").symlink_to(tmp_path / "outside")
@@ -214,6 +215,28 @@ def test_the_run_store_is_not_made_through_a_link(tmp_path):
     with pytest.raises(ConfigError, match="is a link"):
         apply(root, change_of(root), run="r")
     assert list((tmp_path / "outside").iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["../evil.py", ".env", "pyproject.toml", "/tmp/evil.py", "lib/../../evil.py"])
+def test_a_journal_that_came_with_the_project_is_not_obeyed(tmp_path, path):
+    root = project(tmp_path / "project")
+    store = open_store(root)
+    (store / "journal.json").write_bytes(msgspec.json.encode(Journal("r", [Entry(path, None, b"evil")])))
+    before = state(tmp_path)
+
+    with pytest.raises(ConfigError, match="remove the folder"):
+        recover(root)
+    with pytest.raises(ConfigError, match="never does"):
+        undo(root, Journal("r", [Entry(path, b"evil", None)]))
+    assert state(tmp_path) == before
+
+
+def test_no_step_leads_out_of_the_project(tmp_path):
+    root = project(tmp_path / "project")
+    with Tree(root) as tree:
+        for path in ("../x", "lib/../../x", "lib//x", "./x", "/x"):
+            with pytest.raises(NotPlain):
+                tree.stage(path, "spare", b"x")
 
 
 # -- crashes

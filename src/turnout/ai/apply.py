@@ -10,6 +10,7 @@ of texts. Migrations are written, never run.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -19,13 +20,14 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct, field
 
-from ..errors import TurnoutError
+from ..errors import ConfigError, TurnoutError
 from .changeset import ChangeSet, FileChange, Finding, sha256
-from .policy import EXAMPLE, check_paths
+from .policy import EXAMPLE, check_paths, is_allowed
 from .runs import open_store, sync, write_whole
 from .tree import Tree
 
 JOURNAL = "journal.json"
+_is_name = re.compile(r"[\w-]{1,64}").fullmatch
 
 
 class Conflict(TurnoutError):
@@ -102,6 +104,7 @@ def undo(root: Path, journal: Journal, *, keep: frozenset[str] = frozenset()) ->
     Raises:
         Conflict: what was changed since cannot be told from what is taken back.
     """
+    _judge(journal)
     with _locked(root) as (tree, store):
         _recover(tree, store)
         entries, moved = [], []
@@ -255,6 +258,7 @@ def _recover(tree: Tree, store: Path) -> str | None:
         journal = msgspec.json.decode((store / JOURNAL).read_bytes(), type=Journal)
     except FileNotFoundError:
         return None
+    _judge(journal)
     if all(tree.read(entry.path) in (entry.before, entry.after) for entry in journal.entries):
         for number, entry in enumerate(journal.entries):
             _swap(tree, entry.path, _spare(journal, number), entry.before, entry.after)
@@ -263,6 +267,16 @@ def _recover(tree: Tree, store: Path) -> str | None:
         _take_back(tree, journal)
     _end(store)
     return journal.run
+
+
+def _judge(journal: Journal) -> None:
+    """Refuse a journal that is not ours: a project that came from elsewhere may have brought one."""
+    odd = [entry.path for entry in journal.entries if not is_allowed(entry.path)]
+    if odd or not _is_name(journal.run):
+        raise ConfigError(
+            f"a journal in .turnout/ai would write {', '.join(odd) or journal.run!a}; turnout create never does",
+            cure="remove the folder .turnout; it did not come from you",
+        )
 
 
 def _spare(journal: Journal, number: int) -> str:

@@ -45,7 +45,8 @@ _ALLOWED = re.compile(
 )
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 _ODD = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
-_REORDERS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# What a terminal or an editor does not show as it runs: escapes, carriage returns, marks that reorder a line.
+_HIDES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _ENV_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _PACKAGE = re.compile(r"[A-Za-z0-9](?:[\w.-]{0,62}[A-Za-z0-9])?(?:\[[\w,.-]{1,64}\])?(?:[<>=!~]=?[\w.*,<>=!~-]{1,64})?")
 
@@ -53,6 +54,12 @@ _PACKAGE = re.compile(r"[A-Za-z0-9](?:[\w.-]{0,62}[A-Za-z0-9])?(?:\[[\w,.-]{1,64
 def check_paths(change: ChangeSet, root: Path) -> list[Finding]:
     """Everything about the paths, sizes and names of *change* that is not allowed in the project at *root*."""
     return list(_check(change, Path(os.path.realpath(root))))
+
+
+def is_allowed(path: str) -> bool:
+    """Whether *path* by itself is one that is ever written, the example of the environment among them."""
+    plain = _malformed(path) is None and not is_private(path)
+    return path == EXAMPLE or (plain and _ALLOWED.fullmatch(path) is not None)
 
 
 def _check(change: ChangeSet, root: Path) -> Iterator[Finding]:
@@ -151,11 +158,9 @@ def _text(file: FileChange) -> Iterator[Finding]:
         text.encode()
     except UnicodeEncodeError:
         yield _finding(file, "TRN177", "has characters that are no text")
-    if "\0" in text:
-        yield _finding(file, "TRN177", "has a NUL byte")
-    if found := _REORDERS.search(text):
+    if found := _HIDES.search(text):
         line = text.count("\n", 0, found.start()) + 1
-        yield _finding(file, "TRN177", "has characters that reorder a line, so it does not read as it runs", line=line)
+        yield _finding(file, "TRN177", f"has {found[0]!a}, so it does not read as it runs", "leave it out", line=line)
     if HIDDEN in text:
         line = text.count("\n", 0, text.index(HIDDEN)) + 1
         yield _finding(file, "TRN177", f"has {HIDDEN}, which stood for a secret", "read it by env[...]", line=line)

@@ -49,6 +49,8 @@ class Tree:
     def folder(self, path: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
         """The descriptor of the folder that holds *path*, and the last part of it."""
         *folders, name = path.split("/")
+        if {"", ".", ".."} & {*folders, name}:
+            raise NotPlain(f"{path} is no plain path below the project")
         fd = os.dup(self.fd)
         try:
             for part in folders:

@@ -267,14 +267,14 @@ async def _show(args: argparse.Namespace, root: Path, say: Say) -> int:
         print(msgspec.json.encode({"record": kept.record, "change": change}).decode())
         return 0
     record = kept.record
-    print(f"{record.id}: {record.ask}")
+    print(_plain(f"{record.id}: {record.ask}"))
     print(f"{record.state}, by {record.by or 'nobody'}, {record.attempts} attempts {record.why}".rstrip())
     for number in range(1, record.attempts + 1):
         judged = kept.read(f"attempt-{number}.json", dict[str, Any]) or {}
         if report := judged.get("verdict", {}).get("report"):
-            print(f"\nattempt {number}:\n{report}")
+            print(_plain(f"\nattempt {number}:\n{report}"))
     if change is not None:
-        print(f"\n{_coloured(diff(change, ProjectView(root)), use_colours(sys.stdout))}", end="")
+        print(f"\n{_coloured(_plain(diff(change, ProjectView(root))), use_colours(sys.stdout))}", end="")
     return 0
 
 
@@ -406,11 +406,11 @@ class _Terminal:
             print(file=sys.stderr)
         self.answering = False
         for line in _lines(event):
-            print(line, file=sys.stderr)
+            print(_plain(line), file=sys.stderr)
 
     def proposal(self, made: Run) -> None:
         """The diff and what it needs."""
-        print(_coloured(made.diff(), self.colours), end="", flush=True)
+        print(_coloured(_plain(made.diff()), self.colours), end="", flush=True)
         assert made.change is not None
         if made.change.env:
             print(f"adds to .env.example: {', '.join(made.change.env)}", file=sys.stderr)
@@ -425,11 +425,11 @@ class _Terminal:
 
     def note(self, text: str) -> None:
         """One line."""
-        print(text, file=sys.stderr)
+        print(_plain(text), file=sys.stderr)
 
     def error(self, message: str, cure: str | None) -> None:
         """What went wrong, and the cure."""
-        print(f"turnout: {message}" + (f"\n  cure: {cure}" if cure else ""), file=sys.stderr)
+        print(_plain(f"turnout: {message}" + (f"\n  cure: {cure}" if cure else "")), file=sys.stderr)
 
     def ask(self, question: str, *, risky: bool = False) -> bool:
         """Whether the user says yes; ``--yes`` does, but to nothing *risky*, and nobody there says no."""
@@ -505,6 +505,11 @@ def _lines(event: Event) -> list[str]:
     if isinstance(event, create.Failed):
         return [f"NOT proved: {event.why}", ""]
     return []
+
+
+def _plain(text: str) -> str:
+    """*text* with what a terminal would obey made visible: an escape could hide a line of the diff."""
+    return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
 
 
 def _coloured(text: str, colours: bool) -> str:
