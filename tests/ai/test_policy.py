@@ -153,19 +153,10 @@ def test_a_proposal_has_a_size(tmp_path):
     assert codes(tmp_path, *(FileChange(f"lib/a{number}.py", None, big) for number in range(5))) == ["TRN176"]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a\0b",
-        "a\x1b[2Kb",
-        "x = 1\ry = 2\n",
-        "a\x9bb",
-        "KEY = '[redacted]'",
-        "# \u202e hidden",
-        "x = '\u2066'",
-        "\ud800",
-    ],
-)
+HIDDEN_TEXTS = ["a\0b", "a\x1b[2Kb", "x = 1\ry = 2\n", "a\x9bb", "# \u202e hidden", "x = '\u2066'", "\ud800"]
+
+
+@pytest.mark.parametrize("text", [*HIDDEN_TEXTS, "KEY = '[redacted]'"])
 def test_a_text_that_hides_something_is_refused(tmp_path, text):
     assert codes(tmp_path, FileChange("lib/a.py", None, text)) == ["TRN177"]
 
