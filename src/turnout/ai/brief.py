@@ -16,6 +16,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from ..errors import ConfigError
 from .changeset import ChangeSet, Finding, RouteClaim
 from .llm import Message
 from .protocol import METHODS
@@ -291,15 +292,26 @@ def _packages(view: ProjectView) -> list[str]:
 
 def _guide() -> str:
     """The page for models that comes with Turnout, if this installation has it."""
-    page = Path(__file__).parent.parent / "docs" / "ai" / "core.md"
-    return page.read_text() if page.is_file() else ""
+    folder = _manual()
+    page = folder and folder / "ai" / "core.md"
+    return page.read_text(encoding="utf-8") if page and page.is_file() else ""
+
+
+def _manual() -> Path | None:
+    """The folder of the pages, in a wheel or a checkout."""
+    from ..docs import folder
+
+    try:
+        return folder()
+    except ConfigError:
+        return None
 
 
 def _pages(ask: str) -> Iterator[Section]:
     """The pages of the manual whose names share a word with the ask."""
-    folder = Path(__file__).parent.parent / "docs" / "how-to"
+    folder = _manual()
     wanted = _words(ask)
-    for page in sorted(folder.glob("*.md")) if folder.is_dir() else []:
+    for page in sorted((folder / "how-to").glob("*.md")) if folder else []:
         if wanted & _words(page.stem.replace("-", " ")) - {"run", "use", "your", "request"}:
             yield Section(f"From the manual: {page.name}", page.read_text()[:6000])
 

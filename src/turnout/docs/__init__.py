@@ -121,7 +121,7 @@ def sections(text: str) -> Iterator[tuple[str, str]]:
 def llms() -> str:
     """``llms.txt``: what there is, one line a page (https://llmstxt.org)."""
     lines = ["# Turnout", "", f"> {SUMMARY}", ""]
-    for title, kind in (("Start", ""), *((kind.capitalize(), kind) for kind in KINDS)):
+    for title, kind in (("Start", ""), ("For models", "ai"), *((kind.capitalize(), kind) for kind in KINDS)):
         lines += [f"## {title}", ""]
         lines += [f"- [{each.title}]({each.path}){_about(each)}" for each in pages() if _kind(each) == kind]
         lines.append("")
