@@ -104,14 +104,13 @@ def test_axe_finds_nothing_on_pages_that_say_what_is_wrong(visit: Visit, axe: st
     look(ada.page, f"sign-in-wrong-{how}", axe)
 
 
-@pytest.mark.parametrize("width", [320, 768])
-def test_no_page_is_wider_than_a_narrow_screen(visit: Visit, width: int) -> None:
-    ada = visit(viewport={"width": width, "height": 640}, signed_in=True)
+def test_no_page_is_wider_than_a_narrow_screen(visit: Visit) -> None:
+    ada = visit(viewport={"width": 320, "height": 640}, signed_in=True)
     path = ada.publish("A title_that_has_no_place_to_break_and_is_longer_than_any_phone_is_wide", "x" * 300)
     pages = OPEN | {"post-long": path, "account": "/account", "write": "/posts/new", "edit": f"{path}/edit"}
     for name, path in pages.items():
         ada.go(path)
-        ada.page.screenshot(path=SCREENSHOTS / f"{name}-{width}.png", full_page=True, animations="disabled")
+        ada.page.screenshot(path=SCREENSHOTS / f"{name}-320.png", full_page=True, animations="disabled")
         assert ada.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
 
 
