@@ -168,9 +168,7 @@ def main() -> None:
         ("loop", 3, "/text"), ("loop", 3, "/json/7"), ("loop", 3, "/waits"), ("loop", 200, "/text"),
         ("managed", 3, "/text"), ("managed", 3, "/waits"), ("mangum", 3, "/text"),
     ]  # fmt: skip
-    print(
-        f"{'runtime':<8} {'routes':>6} {'path':<8} {'cold ms':>8} {'least':>6} {'most':>6} {'cpu ms':>7} {'warm ms':>8} {'zip MB':>7}"
-    )
+    print("runtime  routes path      cold ms  least   most  cpu ms  warm ms  zip MB")
     for runtime, routes, path in cases:
         with tempfile.TemporaryDirectory() as place:
             folder = project(Path(place), routes, "loop" if runtime == "loop" else "managed")
