@@ -345,7 +345,7 @@ def test_what_goes_wrong_is_logged_as_json_with_its_route_and_without_secrets(tm
     assert "very-secret-value" not in log
 
 
-BANNED = {"asyncio", "dataclasses", "inspect", "email", "ssl", "http.client", "logging", "sqlite3"}
+BANNED = {"asyncio", "dataclasses", "email", "http.client", "inspect", "logging", "socket", "sqlite3", "ssl"}
 
 
 def test_the_first_answer_imports_nothing_that_it_does_not_need(folder):
