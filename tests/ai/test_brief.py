@@ -126,6 +126,12 @@ def test_what_has_more_than_one_right_answer_is_left(text):
     assert fixed(text) == (text, [])
 
 
+def test_a_module_of_python_that_is_forgotten_is_imported():
+    text, said = fixed("def test_x():\n    asyncio.run(main())\n", "tests/test_x.py")
+
+    assert text.startswith("import asyncio\n") and said == ["tests/test_x.py: asyncio imported"]
+
+
 def test_other_files_keep_their_functions():
     assert fixed("def get(request):\n    return request\n", "lib/x.py")[0] == "def get(request):\n    return request\n"
     assert fixed("create table x (id int);", "migrations/1_x.sql")[1] == []

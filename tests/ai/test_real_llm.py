@@ -40,11 +40,11 @@ FILES = {
         answer_tokens = 700
         """,
     "app/api/hello/route.py": """\
-        from turnout import Request
+        from turnout import Request, Response
 
 
-        async def GET(request: Request) -> dict[str, str]:
-            return {"message": "Hello"}
+        async def GET(request: Request) -> Response:
+            return Response.json({"message": "Hello"})
         """,
     "tests/test_hello.py": """\
         import asyncio

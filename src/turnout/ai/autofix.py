@@ -24,6 +24,8 @@ _SOURCES = {
     "typing": "Annotated Any Literal",
     "turnout.testing": "Client",
 }
+# Modules that are used by their own name; of datetime nobody knows whether the class is meant.
+_MODULES = frozenset(("asyncio", "hashlib", "hmac", "json", "math", "pytest", "re", "secrets", "time"))
 _KNOWN = {name: module for module, names in _SOURCES.items() for name in names.split()}
 _DEF = re.compile(r"^(async\s+def|def)\s+(\w+)\b")
 
@@ -83,16 +85,27 @@ def _missing(tree: ast.Module, text: str, file: FileChange) -> tuple[str, list[s
     """Import the names of ours that are used and come from nowhere."""
     bound = set(_bound(tree))
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-    wanted = sorted(name for name in used - bound - set(dir(builtins)) if name in _KNOWN)
-    if not wanted or any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in tree.body):
+    loose = used - bound - set(dir(builtins))
+    wanted = sorted(name for name in loose if name in _KNOWN)
+    modules = sorted(loose & _MODULES)
+    if not (wanted or modules) or any(
+        isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in tree.body
+    ):
         return text, []
     lines = text.split("\n")
     at = _after_head(tree)
+    for name in modules:
+        lines.insert(at, f"import {name}")
+        at += 1
     for module in sorted({_KNOWN[name] for name in wanted}):
         names = ", ".join(name for name in wanted if _KNOWN[name] == module)
         lines.insert(at, f"from {module} import {names}")
         at += 1
-    return "\n".join(lines), [f"{', '.join(wanted)} imported"]
+    return "\n".join(lines), [f"{', '.join([*modules, *wanted])} imported"]
+
+
+def _base(node: ast.Attribute) -> str:
+    return node.value.id if isinstance(node.value, ast.Name) else ""
 
 
 def _bound(tree: ast.Module) -> Iterator[str]:

@@ -54,7 +54,8 @@ Never write .env files, pyproject.toml or existing migrations. Never build SQL f
 FORMAT = """\
 Answer with one or two sentences, then blocks in exactly this form and nothing after them:
 === contract
-POST /api/notes  auth=user  201 401 422
+GET /api/notes  200
+POST /api/notes  auth=public  201 422
 === app/api/notes/route.py
 ```python
 (the whole file)
@@ -63,7 +64,8 @@ POST /api/notes  auth=user  201 401 422
 ```python
 (the whole file)
 ```
-One contract line for each method that you add or change. `=== env` and `=== needs` list new environment names
+One contract line for each method that you add or change: its statuses, and `auth=` as in the file, nothing if the file
+has none. `=== env` and `=== needs` list new environment names
 and packages, one a line, if there are any. Use a longer fence if a file contains one.
 """
 EXAMPLE = '''\
