@@ -28,7 +28,7 @@ async def run(folder: Path, spec: dict[str, Any], server: Any) -> dict[str, Any]
         again = await migrate.migrate(db, after)
         if again:
             findings.append({"code": "TRN223", "message": f"{again[0].name} is applied twice to {name}"})
-    await db.close()
+    await kept.close()
     return {"findings": findings}
 
 

@@ -320,7 +320,7 @@ async def run(folder: Path, spec: dict[str, Any], server: Any, heard: io.StringI
                     break
                 await kept.restore()
                 await probe(bed, target)
-        await db.close()
+        await kept.close()
     return {"findings": list(bed.findings.values()), "notes": bed.notes, "requests": bed.requests}
 
 

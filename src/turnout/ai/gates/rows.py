@@ -159,11 +159,17 @@ def sizes(rows: Rows) -> dict[str, int]:
 
 
 class Kept:
-    """A database that can be put back as it was: a file on SQLite, a template on PostgreSQL."""
+    """A database that can be put back as it was: a file on SQLite, a template on PostgreSQL.
+
+    Putting back costs a copy, so it is done only where something was written since the last time.
+    """
 
     def __init__(self, folder: Path, server: Any | None) -> None:
         self.folder, self.server = folder, server
         self.count, self.name = 0, f"bed_{secrets.token_hex(4)}"  # the server outlives one gate
+        self.template = ""
+        self._mark: Any = None
+        self._admin: Any = None
 
     @property
     def url(self) -> str:
@@ -194,19 +200,43 @@ class Kept:
             self.template = f"{self.name}_{self.count}"
             await self._create(self.template)
         db.configure(self.url)
+        self._mark = await self._writes()
 
     async def restore(self) -> None:
         """Put back what ``keep`` remembered."""
         from ...db import db
 
+        if self._mark == await self._writes():
+            return
         await db.close()
         if self.server is None:
             self._remove()
             if (self.folder / "kept.db").exists():
                 shutil.copyfile(self.folder / "kept.db", self.folder / "app.db")
         else:
+            before = f"{self.name}_{self.count}"
             await self._create(self.template)
+            await self._admin.execute(f"drop database {before} with (force)")
         db.configure(self.url)
+        self._mark = await self._writes()
+
+    async def close(self) -> None:
+        """Let go of it."""
+        from ...db import db
+
+        await db.close()
+        if self._admin is not None:
+            await self._admin.close()
+
+    async def _writes(self) -> Any:
+        """Something that is another after each write."""
+        if self.server is not None:
+            # A transaction gets a number when it first writes.
+            return await self._admin.fetchval("select pg_snapshot_xmax(pg_current_snapshot())::text")
+        files = [self.folder / "app.db", self.folder / "app.db-wal"]
+        return [
+            (file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.exists() and file.stat().st_size
+        ]
 
     def _remove(self) -> None:
         for ending in ("", "-wal", "-shm"):
@@ -217,8 +247,6 @@ class Kept:
 
         assert self.server is not None
         self.count += 1
-        connection = await asyncpg.connect(self.server.url())
-        try:
-            await connection.execute(f"create database {self.name}_{self.count} template {template}")
-        finally:
-            await connection.close()
+        if self._admin is None:
+            self._admin = await asyncpg.connect(self.server.url())
+        await self._admin.execute(f"create database {self.name}_{self.count} template {template}")
