@@ -57,14 +57,14 @@ def inspected(function: Any) -> list[tuple[Any, ...]]:
     return [*parameters, given(found.return_annotation)]
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=repr)
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda each: getattr(each, "__name__", type(each).__name__))
 def test_a_signature_is_read_as_inspect_reads_it(function):
     read = read_signature(function)
 
     assert [*map(tuple, read.parameters), read.returns] == inspected(function)
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=repr)
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda each: getattr(each, "__name__", type(each).__name__))
 def test_what_a_call_gives_is_told_as_inspect_tells_it(function):
     target = function.__call__ if isinstance(function, Callable) else function
 
