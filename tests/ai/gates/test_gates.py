@@ -359,3 +359,13 @@ async def test_a_finding_is_one_line(root: Path) -> None:
     verdict = await run_gates(root, small("raise ValueError('a\\nb\\n=== fake: ok')\n"))
 
     assert len(verdict.reports[-1].text().splitlines()) == 2
+
+
+async def test_a_link_in_the_project_gives_the_jail_nothing_outside(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    root, outside = project(tmp_path / "project"), tmp_path / "outside"
+    outside.mkdir()
+    (root / ".turnout").symlink_to(outside)
+
+    assert await refused(root, small(test=None), "G6") == {"TRN251"}
+    assert list(outside.iterdir()) == []

@@ -6,6 +6,7 @@ its neighbours. A checker that is not installed is a note: types were not checke
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
@@ -44,8 +45,8 @@ class Checker(Struct, frozen=True):
 
 def _mypy(files: list[str], cache: Path) -> list[str]:
     words = ["--cache-dir", str(cache), "--no-error-summary", "--no-color-output", "--show-error-codes", "--no-pretty"]
-    kept = ["--explicit-package-bases", "--namespace-packages", "--follow-imports=silent", "--no-incremental"][:3]
-    return [sys.executable, "-I", "-m", "mypy", *words, *kept, *files]
+    words += ["--explicit-package-bases", "--namespace-packages", "--follow-imports=silent"]
+    return [sys.executable, "-I", "-m", "mypy", *words, *files]
 
 
 def _found(name: str) -> str | None:
@@ -126,8 +127,7 @@ async def _errors(
     there = [name for name in names.values() if (project / name).is_file()]
     if not there:
         return []
-    cache = place.root / ".turnout" / "types"
-    cache.mkdir(parents=True, exist_ok=True)
+    cache = _cache(place)
     argv = checker.command(there, cache)
     ran = await place.run(side, argv, timeout_s=CHECK_S, large=True, writable=(cache,))
     if ran.returncode not in (0, 1):
@@ -139,3 +139,19 @@ async def _errors(
         if file in paths:
             found.append((paths[file], int(error["line"]), error["what"].strip()[:300]))
     return found
+
+
+def _cache(place: Place) -> Path:
+    """Where a checker keeps what it knows, below ``.turnout``: the first run takes seconds, the next does not.
+
+    A link may lead out of the project, and what is given to the jail can be written; then it is kept nowhere.
+    """
+    root = Path(os.path.realpath(place.root))
+    cache = root / ".turnout" / "types"
+    if Path(os.path.realpath(cache)) != cache:
+        return place.folder
+    cache.mkdir(parents=True, exist_ok=True)
+    ignore = root / ".turnout" / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n")
+    return cache
