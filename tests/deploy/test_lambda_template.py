@@ -89,6 +89,16 @@ def test_the_loop_is_put_in_place_by_the_exec_wrapper_and_streams_behind_a_url(t
     assert managed["Resources"]["Url"]["Properties"]["InvokeMode"] == "BUFFERED"
 
 
+def test_whoever_may_call_the_function_may_do_so_through_its_url_only(tmp_path):
+    resources = template(tmp_path)["Resources"]
+
+    open_to_all = [
+        each["Properties"] for each in resources.values() if each.get("Properties", {}).get("Principal") == "*"
+    ]
+    assert {each["Action"] for each in open_to_all} == {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}
+    assert all("FunctionUrlAuthType" in each or each["InvokedViaFunctionUrl"] for each in open_to_all)
+
+
 def test_tasks_with_a_cron_become_schedules(tmp_path):
     resources = template(tmp_path)["Resources"]
 

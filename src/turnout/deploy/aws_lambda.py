@@ -224,7 +224,9 @@ class Target:
                     "TargetFunctionArn": {"Fn::GetAtt": ["Function", "Arn"]},
                 },
             }
+            # Both are wanted of URLs made since October 2025; the second holds for calls through the URL only.
             resources["UrlPermission"] = _permission("*", "lambda:InvokeFunctionUrl", FunctionUrlAuthType="NONE")
+            resources["CallPermission"] = _permission("*", InvokedViaFunctionUrl=True)
             outputs["Url"] = {"Value": {"Fn::GetAtt": ["Url", "FunctionUrl"]}}
         elif events == "http-api":
             _add_http_api(resources, outputs)
