@@ -11,6 +11,7 @@ from ai.scripted import Cut, Endless, Raw, Script, Status, Turn, scripted
 from projects import make_project
 
 from turnout.ai import create as creating
+from turnout.ai.brief import FORMAT
 from turnout.ai.create import Context, Failed, FileDraft, Gate, NobodyToAsk, Ready, Repair, Token, create
 from turnout.ai.runs import find_run, runs
 
@@ -153,6 +154,13 @@ async def test_plain_slips_are_mended_without_asking_again(project, monkeypatch)
     assert "async def GET" in (done.run.change.files[0].text or "")
     notes = [note for event in done.events if isinstance(event, Gate) for note in event.notes]
     assert any("get is named GET" in note for note in notes)
+
+
+async def test_the_answer_that_a_model_is_shown_as_an_example_would_be_accepted(project, monkeypatch):
+    done = await played(project, monkeypatch, FORMAT.partition("\n\n")[2].partition("\nWhole files")[0])
+
+    assert done.run.proved, done.reports
+    assert done.run.change is not None and done.run.change.summary == "GET /api/double/[n] answers twice the number."
 
 
 @pytest.mark.parametrize(

@@ -40,33 +40,43 @@ You add API routes to a Turnout project. Turnout is not FastAPI, Flask, Django o
   `.insert({...}).select().single()`, `.update({...}).eq(...)`, `.delete().eq(...)`.
   Tables come from migrations/<number>_<name>.sql, new files only.
 - A route that writes has `auth = "public"`, `auth = "user"` or a role at the top of its file. Secrets: `env["NAME"]`.
-- A test in tests/test_<name>.py, that fails before the change and passes after it:
-  import asyncio
-  from turnout.testing import Client
-  def test_hello() -> None:
-      async def main() -> None:
-          async with Client(root=".") as client:
-              answer = await client.get("/api/hello")
-              assert (answer.status, answer.json()) == (200, {"message": "Hello"})
-      asyncio.run(main())
+- A test in tests/test_<name>.py fails before the change and passes after it.
 Never write .env files, pyproject.toml or existing migrations. Never build SQL from strings. Tests are never removed.
 """
 FORMAT = """\
-Answer with one or two sentences, then blocks in exactly this form and nothing after them:
+Answer in the form of this answer to "Add GET /api/double/[n]": a sentence or two, then blocks, and nothing after them.
+
+GET /api/double/[n] answers twice the number.
+
 === contract
-GET /api/notes  200
-POST /api/notes  auth=public  201 422
-=== app/api/notes/route.py
+GET /api/double/[n]  200 404
+=== app/api/double/[n]/route.py
 ```python
-(the whole file)
+from turnout import Request, Response
+
+
+async def GET(request: Request, n: int) -> Response:
+    return Response.json({"double": 2 * n})
 ```
-=== tests/test_notes.py
+=== tests/test_double.py
 ```python
-(the whole file)
+import asyncio
+
+from turnout.testing import Client
+
+
+def test_double() -> None:
+    async def main() -> None:
+        async with Client(root=".") as client:
+            answer = await client.get("/api/double/4")
+            assert (answer.status, answer.json()) == (200, {"double": 8})
+
+    asyncio.run(main())
 ```
-One contract line for each method that you add or change: its statuses, and `auth=` as in the file, nothing if the file
-has none. `=== env` and `=== needs` list new environment names
-and packages, one a line, if there are any. Use a longer fence if a file contains one.
+
+Whole files, each with a path of its own. One contract line for each method that you add or change: its statuses, and
+`auth=public` or the like if the file has that constant. `=== env` and `=== needs` list new environment names and
+packages, one a line, if there are any. Use a longer fence if a file contains one.
 """
 EXAMPLE = '''\
 """Read and add notes: /api/notes."""
