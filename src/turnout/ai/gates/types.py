@@ -149,9 +149,9 @@ def _cache(place: Place) -> Path:
     root = Path(os.path.realpath(place.root))
     cache = root / ".turnout" / "types"
     if Path(os.path.realpath(cache)) != cache:
-        return place.folder
+        cache = place.folder / "types"
     cache.mkdir(parents=True, exist_ok=True)
-    ignore = root / ".turnout" / ".gitignore"
-    if not ignore.exists():
+    ignore = cache.parent / ".gitignore"
+    if cache.is_relative_to(root) and not ignore.exists():
         ignore.write_text("*\n")
     return cache
