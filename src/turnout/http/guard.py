@@ -8,6 +8,7 @@ those (RFC 9112 section 6; a wrong Content-Length lets the rest of a body become
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from ..errors import BadRequest, ConfigError, HTTPError
 from .headers import FixedHeaders
@@ -108,21 +109,19 @@ def check_incoming(request: Request) -> None:
         raise HTTPError(501, "The body has a transfer coding that this server does not read")
 
 
-def take_host(request: Request, fields: list[tuple[bytes, bytes]]) -> None:
+def take_host(request: Request, fields: Mapping[bytes, bytes]) -> None:
     """Spare an ordinary request the checks above: give it its Host at once.
 
     With anything unusual the Host is left to be asked for, and ``App.fetch`` checks all of it then.
     *fields* have their names in lower case, as ASGI gives them.
     """
-    host = None
-    for name, value in fields:
-        if name == b"host":
-            if host is not None:
-                return
-            host = value
-        elif name == b"transfer-encoding" and value != b"chunked":
-            return
-    if host is not None and request.method in METHODS and _is_target(request.target):
+    host = fields.get(b"host")
+    if (
+        host is not None
+        and fields.get(b"transfer-encoding", b"chunked") == b"chunked"
+        and request.method in METHODS
+        and _is_target(request.target)
+    ):
         request._host = host.decode("latin-1")
 
 

@@ -155,6 +155,18 @@ class Request:
         request._raw, request._host, request.peer = raw, host, peer
         return request
 
+    @classmethod
+    def from_host(
+        cls, method: str, target: str, headers: Headers, body: Body, *, peer: str | None, scheme: str
+    ) -> Request:
+        """A request from a door whose host server has read the head: nothing of it is decoded until asked for."""
+        request = cls.__new__(cls)
+        request.method, request.target = method, target
+        request._headers, request._body = headers, body
+        request.peer, request.scheme = peer, scheme
+        request.special = scheme == "https"
+        return request
+
     # -- the head
 
     @property
