@@ -94,6 +94,17 @@ def test_a_form_is_sent_without_loading_the_page_and_the_page_shows_what_came_of
     assert page.locator("main [role=status]").count() == 0
 
 
+def test_what_the_page_says_after_a_form_far_below_is_in_sight(seen: Seen) -> None:
+    page = seen.open()
+    page.set_viewport_size({"width": 360, "height": 300})
+    page.evaluate("Object.assign(document.querySelector('main').style, {display: 'grid', rowGap: '900px'})")
+    page.fill("#title", "From far below")
+    page.get_by_role("button", name="Write").click()
+
+    page.get_by_text("From far below, note").wait_for()
+    assert 0 <= page.locator("main [role=status]").bounding_box()["y"] < 300
+
+
 def test_errors_stand_beside_their_fields_and_go_when_they_are_mended(seen: Seen) -> None:
     page = seen.open()
     page.fill("#title", "x")

@@ -235,10 +235,13 @@ function unsent(sent) {
     .map((each) => [each.id, each.value]);
 }
 
-/** Say what the page says in its role=status: what came in with the page is not read out by itself. */
+/** Show and say what the page says in its role=status: what came in with the page is not read out by itself. */
 function announce(main) {
-  const said = [...main.querySelectorAll("[role=status]")].map((each) => each.textContent.trim()).join(" ");
-  if (!said) return;
+  const places = [...main.querySelectorAll("[role=status]")].filter((each) => each.textContent.trim());
+  if (!places.length) return;
+  const said = places.map((each) => each.textContent.trim()).join(" ");
+  // The button of a long form is far below the message, which stands at the top as a rule.
+  places[0].scrollIntoView({ block: "nearest" });
   let voice = document.getElementById("turnout-voice");
   if (!voice) {
     voice = document.createElement("div");
