@@ -329,3 +329,20 @@ PIECES += [
 def test_redaction_is_linear_in_the_length_of_a_line(piece):
     """Nothing is timed: a pattern that goes back over the line would need hours for this one."""
     assert isinstance(log.redact(piece * (500_000 // len(piece))), str)
+
+
+def test_a_kept_log_is_json_lines_for_its_owner_alone_and_begins_anew(tmp_path):
+    file = tmp_path / ".turnout" / "dev.log"
+    root = logging.getLogger()
+    before = list(root.handlers)
+    for word in ("first", "second"):
+        log.keep(str(file))
+        (kept,) = [handler for handler in root.handlers if handler not in before]
+        try:
+            logging.getLogger("app").warning(word)
+        finally:
+            root.removeHandler(kept)
+            kept.stream.close()
+    (line,) = file.read_text().splitlines()
+    assert (json.loads(line)["message"], json.loads(line)["level"]) == ("second", "warning")
+    assert file.stat().st_mode & 0o777 == 0o600
