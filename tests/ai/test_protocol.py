@@ -58,6 +58,12 @@ def test_slips_of_form_cost_nothing(text):
     assert (answer.files, answer.problems, answer.env) == ({ROUTE: "x = 1\n"}, [], [])
 
 
+def test_a_head_behind_a_sentence_is_a_head():
+    answer = parse(f"Says hello. === contract\nGET /api/hello  200\n=== {ROUTE}\n```\nx = 1\n```\n")
+
+    assert answer.contract == [RouteClaim("GET", "/api/hello", None, [200])] and answer.files == {ROUTE: "x = 1\n"}
+
+
 def test_a_fence_with_a_path_in_its_first_line_is_a_file():
     assert parse(f"Here:\n```python\n# {ROUTE}\nx = 1\n```\n").files == {ROUTE: f"# {ROUTE}\nx = 1\n"}
 

@@ -30,6 +30,7 @@ CODES = {"TRN190": "An answer has no files in the form that was asked for, or en
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _HEAD = re.compile(r"^[#*\s]{0,8}={3,8}[ \t]+(\S(?:[^\n]{0,298}\S)?)[ \t]*$")
+_TAIL = re.compile(r"[.:!][ \t]{1,4}={3} (contract|env|needs)[ \t]{0,4}$")  # a head that was put behind a sentence
 _FENCE = re.compile(r"^(`{3,32}|~{3,32})[ \t]*([\w+.-]{0,32})[^`\n]{0,200}$")
 _PATH_COMMENT = re.compile(r"^(?:#|--|<!--)[ \t]*([\w\[\]().-]+(?:/[\w\[\]().-]+)+\.\w{1,8})[ \t]*(?:-->)?[ \t]*$")
 _CLAIM = re.compile(r"^[-*\s]{0,4}`?([A-Za-z]{3,7})[ \t]+(/[^\s`]{0,200})`?(.{0,300})$")
@@ -97,7 +98,7 @@ def _blocks(lines: list[str], prose: list[str]) -> Iterator[tuple[str, list[str]
 
 
 def _name_of(line: str) -> str | None:
-    found = _HEAD.match(line)
+    found = _HEAD.match(line) or _TAIL.search(line, max(0, len(line) - 40))
     if found is None:
         return None
     return found[1].rstrip("=* \t").strip("`\"'* \t") or None
