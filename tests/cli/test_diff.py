@@ -148,6 +148,13 @@ def test_a_file_that_holds_no_contract_is_refused(project: Path, text: str, caps
     assert "no contract can be read from this file" in capsys.readouterr().err
 
 
+def test_a_contract_that_is_kept_is_said_to_be(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diff", "--write", "kept/contract.json"]) == 0
+    assert capsys.readouterr().out == "wrote kept/contract.json\n"
+    assert main(["diff", "--write", "app"]) == 3
+    assert "app: the contract cannot be written" in capsys.readouterr().err
+
+
 def test_it_wants_to_know_what_to_compare_with(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["diff"]) == 3
+    assert main(["diff"]) == 2
     assert "turnout diff main" in capsys.readouterr().err

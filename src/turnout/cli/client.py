@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from .load import load, project_root
-from .main import FAILED
-from .report import short
+from .main import FAILED, USAGE
+from .report import report, short
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write what was asked for, or compare it."""
     if args.ts is None and args.python is None:
-        raise ConfigError("turnout client was not told what to write", cure="--ts src/api.ts, --python api.py, or both")
+        report(ConfigError("client was not told what to write", cure="--ts src/api.ts, --python api.py, or both"))
+        return USAGE
     root = project_root(args.folder)
     from ..client.python import python
     from ..client.typescript import typescript
@@ -43,8 +44,10 @@ def run(args: argparse.Namespace) -> int:
         return FAILED if stale else 0
     for file, text in stale:  # a file that is right already is left alone: what watches it need not run
         _write(file, text)
+    written = {file for file, _ in stale}
     for file, _ in wanted:
-        print(f"{short(file.absolute())} is up to date")
+        path = short(file.absolute())
+        print(f"wrote {path}" if file in written else f"{path} is up to date")
     return 0
 
 

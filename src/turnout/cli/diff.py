@@ -20,7 +20,8 @@ import msgspec
 from ..env import load_env
 from ..errors import ConfigError
 from .load import load, project_root
-from .main import FAILED
+from .main import FAILED, USAGE
+from .report import report, short
 
 if TYPE_CHECKING:
     from ..contract.diff import Change
@@ -38,14 +39,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print what has changed."""
     if args.rev is None and args.write is None:
-        raise ConfigError("turnout diff was not told what to compare with", cure="name a revision: turnout diff main")
+        error = ConfigError("diff was not told what to compare with", cure="name a revision: turnout diff main")
+        report(error, as_json=args.json)
+        return USAGE
     root = project_root(args.root)
     from ..contract.read import read
 
     new = read(load(root, "development"))
     if args.write is not None:
-        args.write.write_bytes(msgspec.json.format(msgspec.json.encode(new)) + b"\n")
+        _keep(args.write, new)
     if args.rev is None:
+        if not args.json:
+            print(f"wrote {short(args.write.absolute())}")
         return 0
     from ..contract.diff import diff
 
@@ -58,6 +63,16 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(changes, breaking)
     return FAILED if breaking else 0
+
+
+def _keep(file: Path, contract: Contract) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(contract)) + b"\n")
+    except OSError as exc:
+        raise ConfigError(
+            f"the contract cannot be written: {exc.strerror}", file=file, cure="choose another file"
+        ) from exc
 
 
 def _print(changes: list[Change], breaking: int) -> None:
