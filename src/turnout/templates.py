@@ -54,7 +54,7 @@ class Templates:
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(self.folder),
             autoescape=lambda name: name is None or not name.endswith(_UNESCAPED),
-            undefined=jinja2.StrictUndefined,
+            undefined=_undefined(),
             auto_reload=self.reload,
             cache_size=-1,
             trim_blocks=True,
@@ -122,7 +122,7 @@ class Templates:
             return self._missing(str(exc.templates[-1]) if exc.templates else name, file, line)
         if isinstance(exc, jinja2.TemplateNotFound):
             return self._missing(str(exc.name or name), file, line)
-        cure = _UNDEFINED if isinstance(exc, jinja2.UndefinedError) else None
+        cure = _UNDEFINED if type(exc) is jinja2.UndefinedError else None
         return ConfigError(exc.message or str(exc), file=file or self.folder / name, line=line, cure=cure)
 
     def _place(self, trace: TracebackType | None) -> tuple[str | None, int | None]:
@@ -134,6 +134,24 @@ class Templates:
                 at = file, trace.tb_lineno
             trace = trace.tb_next
         return at
+
+
+def _undefined() -> type[jinja2.StrictUndefined]:
+    """What stands for a name that is missing: an error, and where the thing that was asked can tell why, its words."""
+    import jinja2
+
+    class Told(jinja2.UndefinedError):
+        pass
+
+    class Missing(jinja2.StrictUndefined):
+        def __init__(self, hint: str | None = None, obj: Any = jinja2.utils.missing, name: Any = None, *rest: Any):
+            tell = getattr(type(obj), "__absent__", None)
+            if tell is None:
+                super().__init__(hint, obj, name, *rest)
+            else:
+                super().__init__(tell(obj, name), obj, name, Told)
+
+    return Missing
 
 
 _SYNTAX = "mend this line; https://jinja.palletsprojects.com/templates has the syntax"

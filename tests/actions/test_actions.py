@@ -628,7 +628,7 @@ def test_a_mistake_stops_the_start_and_names_the_file(tmp_path: Path, case: str)
     assert caught.value.file is not None and caught.value.cure
 
 
-async def test_a_page_means_the_nearest_action_of_a_name(tmp_path: Path) -> None:
+async def test_a_page_means_the_nearest_action_of_a_name(tmp_path: Path, caplog: Any) -> None:
     page = "from turnout import render\nasync def GET():\n    return render('p.html')\n"
     one = "from turnout import action\n@action\nasync def {}(): ...\n"
     files = {
@@ -639,7 +639,7 @@ async def test_a_page_means_the_nearest_action_of_a_name(tmp_path: Path) -> None
         "app/c/route.py": page,
         "app/far/actions.py": one.format("only"),
         "app/d/route.py": "from turnout import render\nasync def GET():\n    return render('q.html')\n",
-        "templates/q.html": "{{ actions.nobody.url }}",
+        "templates/q.html": "{% if actions.gone is defined %}?{% endif %}\n{{ actions.onyl.url }}",
     }
     async with client_of(tmp_path, files) as client:
         groups = registry.known().actions
@@ -650,6 +650,8 @@ async def test_a_page_means_the_nearest_action_of_a_name(tmp_path: Path) -> None
         assert (await client.get("/a/b")).text == f"{near} {only} only,save"
         assert (await client.get("/c")).text == f"{root} {only} only,save"
         assert (await client.get("/d")).status == 500
+        assert "q.html:2: no actions.py has an action 'onyl'; did you mean only?" in caplog.text
+        assert "give it to render()" not in caplog.text
 
 
 async def test_of_several_far_actions_none_is_meant(tmp_path: Path, caplog: Any) -> None:

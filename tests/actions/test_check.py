@@ -52,3 +52,13 @@ def test_routes_lists_actions_when_it_is_asked_to(tmp_path: Path, capsys: Any) -
     assert (name, url[:10], place) == ("save", "/_actions/", "app/a/actions.py:4")
     assert main(["routes", str(tmp_path)]) == 0
     assert "_actions" not in capsys.readouterr().out
+
+
+def test_two_actions_of_one_name_in_a_file_are_told(tmp_path: Path, capsys: Any) -> None:
+    make_project(tmp_path, {"app/actions.py": ONE + "\n\n@action\nasync def save(other: int): ...\n"})
+
+    status, said = checked(tmp_path, capsys)
+
+    assert status == 3
+    assert [each["line"] for each in said["problems"]] == [8]
+    assert "two actions are called save" in said["problems"][0]["message"]

@@ -44,6 +44,15 @@ class Action:
             raise ConfigError(f"@action is for functions, not {function!r:.80}", cure="write @action above a def")
         self.function, self.name = function, function.__name__
         self.file, self.line = Path(code.co_filename), int(code.co_firstlineno)
+        previous = function.__globals__.get(self.name)
+        if isinstance(previous, Action) and previous.file == self.file:
+            # Python would forget the first without a word, and its forms would call the second.
+            raise ConfigError(
+                f"two actions are called {self.name}, the first in line {previous.line}",
+                file=self.file,
+                line=self.line,
+                cure="rename one: the name is part of its address",
+            )
         self.plan: Plan | None = None  # how it is called, once somebody has read its signature
         self.__doc__ = function.__doc__
         if self.file.name != "actions.py":

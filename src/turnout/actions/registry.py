@@ -145,6 +145,13 @@ class Nearest:
     def __iter__(self) -> Iterator[str]:
         return iter(sorted({name for group in known().actions.values() for name in group}))
 
+    def __absent__(self, name: str) -> str:
+        """What to say to a template that asks for *name*."""
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, self, 1)
+        return f"no actions.py has an action {name!r}" + (f"; did you mean {near[0]}?" if near else "")
+
 
 def nearest(name: str) -> Action | None:
     """The action that a page of the route being answered means by *name*.
