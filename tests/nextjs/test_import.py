@@ -20,7 +20,8 @@ def theirs(tmp_path: Path) -> Path:
         "src/app/api/hello/route.ts": HELLO,
         "src/app/api/posts/[post-id]/route.ts": (
             "export async function GET(request, { params }) {\n"
-            "  const { 'post-id': a } = await params\n  return Response.json({ id: params['post-id'] })\n}\n"
+            "  const { 'post-id': a } = await params\n"
+            "  return Response.json({ id: params['post-id'], x: request.geo })\n}\n"
         ),
         "src/app/(site)/docs/[...slug]/route.js": (
             "export async function GET(r, { params }) { const { slug } = await params; return Response.json(slug) }\n"

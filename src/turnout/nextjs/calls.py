@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .kinds import RESPONSES, chain, kind_of, root
-from .names import quoted, snake
+from .names import attribute, quoted, snake
 from .scope import Scope
 from .syntax import Untranslated, arrow_parts, field, line, named, string, text, unwrapped, walk
 
@@ -21,6 +22,35 @@ def arguments(node: Node) -> list[Node]:
     """The arguments of a call or a ``new``."""
     found = node.child_by_field_name("arguments")
     return named(found) if found is not None else []
+
+
+def first(node: Node) -> Node:
+    """The first argument of a call or a ``new``."""
+    given = arguments(node)
+    if not given:
+        raise Untranslated(node, "a call without arguments")
+    return given[0]
+
+
+def _alone(node: Node) -> None:
+    if len(arguments(node)) != 1:
+        raise Untranslated(node, "a second argument")
+
+
+def number(node: Node, scope: Scope, py: Say) -> str:
+    """``Number(x)``: a whole one where it is a text of the path or the query, else what may have a fraction."""
+    return f"{'int' if kind_of(node, scope) == 'text' else 'float'}({py(node, scope)})"
+
+
+def _may_fail(node: Node) -> None:
+    """What is no number is NaN there, and raises here: ``Number(x) || 10`` counts on the first."""
+    above = node.parent
+    while above is not None and above.type in ("parenthesized_expression", "as_expression", "non_null_expression"):
+        above = above.parent
+    if above is None or above.type != "binary_expression" or text(field(above, "operator")) not in ("||", "??"):
+        return
+    if field(above, "left").end_byte >= node.end_byte:
+        raise Untranslated(node, "what is no number raises here")
 
 
 def is_awaited(node: Node, scope: Scope) -> bool:
@@ -107,7 +137,44 @@ def _plain(nodes: list[Node], scope: Scope, py: Say) -> str:
     )
 
 
-_CONVERSIONS = {"Number": "float", "parseFloat": "float", "String": "str", "Boolean": "bool"}
+# Functions that are there without being imported, and have no translation.
+_GLOBALS = frozenset(
+    [
+        "isNaN",
+        "isFinite",
+        "parseInt",
+        "parseFloat",
+        "Number",
+        "String",
+        "Boolean",
+        "setTimeout",
+        "setInterval",
+        "setImmediate",
+        "clearTimeout",
+        "structuredClone",
+        "queueMicrotask",
+        "atob",
+        "btoa",
+        "encodeURI",
+        "decodeURI",
+        "decodeURIComponent",
+        "encodeURIComponent",
+        "escape",
+        "unescape",
+        "require",
+        "eval",
+        "Symbol",
+        "BigInt",
+        "Date",
+        "Array",
+        "Object",
+        "RegExp",
+        "Promise",
+        "Error",
+        "import",
+        "fetch",
+    ]
+)
 _OURS = {
     "revalidatePath": "revalidate_path", "revalidateTag": "revalidate_tag", "cookies": "cookies", "headers": "headers",
     "createClient": "create_client", "redirect": "redirect", "permanentRedirect": "redirect", "after": "after",
@@ -119,15 +186,24 @@ def _named_call(node: Node, name: str, scope: Scope, py: Say) -> str:
     if name == "fetch":
         return _fetch(node, given, scope, py)
     if name == "parseInt" and len(given) in (1, 2) and (len(given) == 1 or text(given[1]) == "10"):
+        _may_fail(node)
         return f"int({py(given[0], scope)})"
-    if name in _CONVERSIONS and len(given) == 1:
-        whole = name == "Number" and (is_get(unwrapped(given[0])) or text(unwrapped(given[0])) in scope.names)
-        return f"{'int' if whole else _CONVERSIONS[name]}({py(given[0], scope)})"
+    if name in ("Number", "parseFloat") and len(given) == 1:
+        _may_fail(node)
+        return number(given[0], scope, py) if name == "Number" else f"float({py(given[0], scope)})"
+    if name == "String" and len(given) == 1 and kind_of(given[0], scope) not in ("bool", "list", "dict"):
+        return f"str({py(given[0], scope)})"
+    if name == "Boolean" and len(given) == 1:
+        from .expressions import truth
+
+        return as_bool(truth(given[0], scope)).text
     if name == "encodeURIComponent" and len(given) == 1:
         scope.use("urllib.parse", "quote")
         return f'quote({py(given[0], scope)}, safe="")'
     if name in _OURS:
         scope.use("turnout", _OURS[name])
+        if name in ("redirect", "permanentRedirect") and len(given) != 1:
+            raise Untranslated(node, f"{name}() with more than a path")
         status = ", 308" if name == "permanentRedirect" else ""
         if name == "createClient" and any("SERVICE_ROLE" in text(each) for each in given):
             scope.imports["turnout"].discard("create_client")
@@ -138,18 +214,43 @@ def _named_call(node: Node, name: str, scope: Scope, py: Say) -> str:
         return f"{_OURS[name]}({_plain(given, scope, py)}{status})"
     if scope.kind(name) == "foreign":
         raise Untranslated(node, f"{name} is from a package of npm")
+    if scope.kind(name) == "lost":
+        raise Untranslated(node, f"{name} has no translation where it is defined")
+    if name in _GLOBALS and name not in scope.names:
+        raise Untranslated(node, f"{name}(): no translation")
+    if name in scope.asyncs and not _parent_awaits(node):
+        return _unwaited(node, f"{scope.names.get(name) or snake(name)}({_plain(given, scope, py)})")
     if name not in scope.names:
         scope.note(line(node), f"{name} is defined nowhere in this file")
     return f"{scope.names.get(name) or snake(name)}({_plain(given, scope, py)})"
 
 
+def as_bool(condition: Any) -> Any:
+    """A condition as True or False itself."""
+    asks = condition.level in (4, 5) or condition.text.startswith(("isinstance(", "any(", "all("))
+    return condition if asks else type(condition)(f"bool({condition.text})")
+
+
+def _unwaited(node: Node, said: str) -> str:
+    """A call of an async function that nobody awaits: as what is returned it is a promise that is awaited later."""
+    above = node.parent
+    if above is not None and above.type == "return_statement":
+        return f"await {said}"
+    if above is not None and above.type == "array" and "Promise.all" in text(above.parent.parent or above):
+        return said
+    raise Untranslated(node, "a promise that is not awaited here")
+
+
 def _fetch(node: Node, given: list[Node], scope: Scope, py: Say) -> str:
     """``fetch`` by httpx, through one client of the module."""
     options = _options(given[1], node) if len(given) == 2 else {}
-    method = string(unwrapped(options.pop("method"))) if "method" in options else "GET"
-    words = [py(given[0], scope)]
+    asked = unwrapped(options.pop("method")) if "method" in options else None
+    if asked is not None and asked.type != "string":
+        raise Untranslated(node, "fetch with a method that is not written out")
+    method = string(asked) if asked is not None else "GET"
+    words = [py(first(node), scope)]
     headers, body = options.pop("headers", None), options.pop("body", None)
-    for name in ("next", "cache", "mode", "credentials", "signal"):
+    for name in ("next", "cache", "mode", "credentials"):
         options.pop(name, None)
     if options:
         raise Untranslated(node, f"fetch with {', '.join(options)}")
@@ -157,12 +258,12 @@ def _fetch(node: Node, given: list[Node], scope: Scope, py: Say) -> str:
         words.append(f"headers={py(headers, scope)}")
     if body is not None:
         steps, given_body = chain(body), unwrapped(body)
-        if text(root(body)) == "JSON" and steps[0][0] == "stringify":
+        if text(root(body)) == "JSON" and steps[0][0] == "stringify" and len(arguments(given_body)) == 1:
             words.append(f"json={py(arguments(given_body)[0], scope)}")
         else:
             words.append(f"content={py(body, scope)}")
     scope.use("httpx")
-    scope.need("client = httpx.AsyncClient(timeout=10)")
+    scope.need("client = httpx.AsyncClient(timeout=10, follow_redirects=True)")
     if method in ("GET", "DELETE", "HEAD") and body is None:
         return f"client.{method.lower()}({', '.join(words)})"
     return f"client.request({', '.join([quoted(method), *words])})"
@@ -188,11 +289,17 @@ def _options(node: Node, call: Node) -> dict[str, Node]:
 def _method_call(node: Node, function: Node, scope: Scope, py: Say) -> str:
     owner, name = unwrapped(field(function, "object")), text(field(function, "property"))
     given = arguments(node)
-    if any(child.type == "optional_chain" for child in function.named_children) and not _is_sure(owner, scope):
+    from .expressions import has_optional
+
+    if has_optional(function) and not _is_sure(owner, scope):
         raise Untranslated(node, "?. before a call")
     if owner.type == "identifier":
         known = _LIBRARY.get((text(owner), name))
         if known is not None:
+            if name not in ("now", "randomUUID"):
+                first(node)
+            if text(owner) in ("Object", "Array") or name == "parse":
+                _alone(node)
             return known(given, scope, py)
         if text(owner) in RESPONSES:
             return _response(node, name, given, scope, py)
@@ -215,9 +322,30 @@ def _method_call(node: Node, function: Node, scope: Scope, py: Say) -> str:
         if text(function) != "stripe.webhooks.constructEvent":
             raise Untranslated(node, f"{text(function)}(): Stripe's client for Python has other names")
         return f"stripe.Webhook.construct_event({_plain(given, scope, py)})"
+    if kind == "cookies" and name == "set":
+        return f"{py(owner, scope, ATOM)}.set({', '.join(_cookie(node, given, scope, py))})"
+    if kind == "fields" and name == "toString" and not given:
+        return f"str({py(owner, scope)})"
     if kind in ("fields", "cookies", "form"):
-        return f"{py(owner, scope, ATOM)}.{snake(name)}({_plain(given, scope, py)})"
+        return f"{py(owner, scope, ATOM)}.{attribute(name)}({_plain(given, scope, py)})"
     return _value_method(node, owner, name, given, scope, py)
+
+
+_OF_COOKIE = {
+    "httpOnly": "http_only", "secure": "secure", "sameSite": "same_site", "maxAge": "max_age", "path": "path",
+    "domain": "domain", "expires": "expires",
+}  # fmt: skip
+
+
+def _cookie(node: Node, given: list[Node], scope: Scope, py: Say) -> list[str]:
+    """``name, value, { httpOnly }`` as arguments."""
+    if not 2 <= len(given) <= 3:
+        raise Untranslated(node, "a cookie of another shape")
+    words = [py(each, scope) for each in given[:2]]
+    options = _options(given[2], node) if len(given) == 3 else {}
+    if not options.keys() <= _OF_COOKIE.keys():
+        raise Untranslated(node, f"a cookie with {', '.join(options)}")
+    return [*words, *(f"{_OF_COOKIE[name]}={py(value, scope)}" for name, value in options.items())]
 
 
 def _is_sure(owner: Node, scope: Scope) -> bool:
@@ -227,14 +355,32 @@ def _is_sure(owner: Node, scope: Scope) -> bool:
 def _response(node: Node, name: str, given: list[Node], scope: Scope, py: Say) -> str:
     scope.use("turnout", "Response")
     if name == "json":
+        if not given:
+            raise Untranslated(node, "a call without arguments")
         return f"Response.json({', '.join([py(given[0], scope), *_init(node, given[1:], scope, py)])})"
     if name == "redirect":
         scope.use("turnout", "redirect")
-        target = unwrapped(given[0])
+        target = unwrapped(first(node))
         if target.type == "new_expression" and len(arguments(target)) == 2:  # new URL(path, request.url)
-            target = arguments(target)[0]
-        return f"redirect({', '.join([py(target, scope), *(py(each, scope) for each in given[1:])])})"
+            target, base = arguments(target)
+            if text(root(base)) != scope.request:
+                raise Untranslated(node, "a redirect to another site")
+        # The standard's says 302 where nothing is said, Next's says 307.
+        status = "302" if text(field(unwrapped(field(node, "function")), "object")) == "Response" else ""
+        if len(given) > 1 and unwrapped(given[1]).type == "object":
+            [status] = [each.removeprefix("status=") for each in _init(node, given[1:], scope, py)] or [status]
+        elif len(given) > 1:
+            status = py(given[1], scope)
+        if status.startswith("headers"):
+            raise Untranslated(node, "a redirect with headers")
+        said = py(target, scope)
+        words = [said, *([status] if status else []), *(["external=True"] if _is_elsewhere(said) else [])]
+        return f"redirect({', '.join(words)})"
     raise Untranslated(node, f"Response.{name}(): no translation")
+
+
+def _is_elsewhere(target: str) -> bool:
+    return target.removeprefix("f").startswith(('"http://', '"https://'))
 
 
 def _init(node: Node, given: list[Node], scope: Scope, py: Say) -> list[str]:
@@ -257,8 +403,7 @@ def _check(node: Node, schema: str, name: str, given: list[Node], scope: Scope, 
             read = f"request.json({scope.schemas[schema]})"
             # parse() is not awaited there, reading is here.
             return read if _parent_awaits(node) else f"(await {read})"
-        scope.use("msgspec")
-        return f"msgspec.convert({py(what, scope)}, {scope.schemas[schema]})"
+        raise Untranslated(node, "a check of something that is not the request's body")
     raise Untranslated(node, f"{schema}.{name}(): no translation")
 
 
@@ -305,6 +450,16 @@ def _of(pattern: str, *imports: str) -> Known:
     return made
 
 
+def _stringify(given: list[Node], scope: Scope, py: Say) -> str:
+    """As JavaScript writes it, to the byte: a signature may be over it."""
+    scope.use("json")
+    if len(given) == 3 and text(given[1]) == "null" and given[2].type == "number":
+        return f"json.dumps({py(given[0], scope)}, indent={text(given[2])}, ensure_ascii=False)"
+    if len(given) != 1:
+        raise Untranslated(given[-1], "JSON.stringify() with a function")
+    return f'json.dumps({py(given[0], scope)}, separators=(",", ":"), ensure_ascii=False)'
+
+
 def _gather(given: list[Node], scope: Scope, py: Say) -> str:
     scope.use("asyncio")
     what = unwrapped(given[0])
@@ -314,7 +469,7 @@ def _gather(given: list[Node], scope: Scope, py: Say) -> str:
 
 
 _LIBRARY: dict[tuple[str, str], Known] = {
-    ("JSON", "stringify"): _of("json.dumps({0})", "json"),
+    ("JSON", "stringify"): _stringify,
     ("JSON", "parse"): _of("json.loads({0})", "json"),
     ("Math", "max"): _of("max({1})"),
     ("Math", "min"): _of("min({1})"),
@@ -325,7 +480,6 @@ _LIBRARY: dict[tuple[str, str], Known] = {
     ("Object", "keys"): _of("list({0})"),
     ("Object", "values"): _of("list({0}.values())"),
     ("Object", "entries"): _of("list({0}.items())"),
-    ("Number", "isInteger"): _of("isinstance({0}, int)"),
     ("Date", "now"): _of("int(time.time() * 1000)", "time"),
     ("crypto", "randomUUID"): _of("str(uuid4())", "uuid", "uuid4"),
     ("Promise", "all"): _gather,
@@ -335,8 +489,113 @@ _METHODS = {
     "trim": "{0}.strip()", "toLowerCase": "{0}.lower()", "toUpperCase": "{0}.upper()", "toString": "str({0})",
     "startsWith": "{0}.startswith({1})", "endsWith": "{0}.endswith({1})", "join": "{1}.join({0})",
     "push": "{0}.append({1})", "split": "{0}.split({1})", "replaceAll": "{0}.replace({1})",
-    "toISOString": "{0}.isoformat()", "getTime": "int({0}.timestamp() * 1000)", "indexOf": "{0}.find({1})",
+    "toISOString": '{0}.isoformat(timespec="milliseconds").replace("+00:00", "Z")',
+    "getTime": "int({0}.timestamp() * 1000)", "indexOf": "{0}.find({1})",
 }  # fmt: skip
+_TAKES = {"trim": 0, "toLowerCase": 0, "toUpperCase": 0, "toString": 0, "replaceAll": 2, "toISOString": 0, "getTime": 0}
+# Methods of JavaScript's own values: one that is in no table above has no translation.
+_BUILT_IN = frozenset(
+    [
+        "at",
+        "charAt",
+        "charCodeAt",
+        "codePointAt",
+        "concat",
+        "copyWithin",
+        "endsWith",
+        "entries",
+        "fill",
+        "findIndex",
+        "findLast",
+        "findLastIndex",
+        "flat",
+        "flatMap",
+        "forEach",
+        "join",
+        "keys",
+        "lastIndexOf",
+        "localeCompare",
+        "match",
+        "matchAll",
+        "normalize",
+        "padEnd",
+        "padStart",
+        "pop",
+        "push",
+        "reduce",
+        "reduceRight",
+        "repeat",
+        "replace",
+        "replaceAll",
+        "reverse",
+        "search",
+        "shift",
+        "slice",
+        "some",
+        "every",
+        "filter",
+        "find",
+        "map",
+        "sort",
+        "splice",
+        "split",
+        "startsWith",
+        "substr",
+        "substring",
+        "test",
+        "exec",
+        "toFixed",
+        "toPrecision",
+        "toLocaleString",
+        "toLocaleDateString",
+        "toLocaleTimeString",
+        "toString",
+        "trim",
+        "trimEnd",
+        "trimStart",
+        "toUpperCase",
+        "toLowerCase",
+        "unshift",
+        "values",
+        "with",
+        "toSorted",
+        "toReversed",
+        "then",
+        "catch",
+        "finally",
+        "bind",
+        "call",
+        "apply",
+        "hasOwnProperty",
+        "getDate",
+        "getDay",
+        "getFullYear",
+        "getHours",
+        "getMinutes",
+        "getMonth",
+        "getSeconds",
+        "getMilliseconds",
+        "getTimezoneOffset",
+        "setDate",
+        "setFullYear",
+        "setHours",
+        "setMinutes",
+        "setMonth",
+        "setSeconds",
+        "setMilliseconds",
+        "setTime",
+        "toJSON",
+        "toDateString",
+        "toUTCString",
+        "getUTCDate",
+        "getUTCDay",
+        "getUTCFullYear",
+        "getUTCHours",
+        "getUTCMonth",
+        "valueOf",
+        "arrayBuffer",
+    ]
+)
 _WITH_FUNCTIONS = {
     "map": "[{result} for {name} in {items}]",
     "filter": "[{name} for {name} in {items} if {result}]",
@@ -349,17 +608,34 @@ _WITH_FUNCTIONS = {
 def _value_method(node: Node, owner: Node, name: str, given: list[Node], scope: Scope, py: Say) -> str:
     if name in _WITH_FUNCTIONS and len(given) == 1 and unwrapped(given[0]).type == "arrow_function":
         return _comprehension(owner, name, unwrapped(given[0]), scope, py)
-    if name == "slice":
+    if name == "slice" and len(given) in (1, 2):
         return f"{py(owner, scope, ATOM)}[{':'.join([*(py(each, scope) for each in given), ''][:2])}]"
-    if name == "replace" and len(given) == 2 and unwrapped(given[0]).type == "string":
-        return f"{py(owner, scope, ATOM)}.replace({_plain(given, scope, py)}, 1)"
-    if name in _METHODS and not any(each.type == "regex" for each in given):
-        return _METHODS[name].format(py(owner, scope, ATOM), _plain(given, scope, py))
-    if kind_of(root(owner), scope) == "foreign" or root(owner).type not in ("identifier", "this"):
+    if name in ("replace", "replaceAll") and len(given) == 2:
+        old, new = (unwrapped(each) for each in given)
+        if old.type != "string" or new.type != "string" or "$" in text(new):
+            raise Untranslated(node, f"{name}() of what is not written out")
+        once = ", 1" if name == "replace" else ""
+        return f"{py(owner, scope, ATOM)}.replace({_plain(given, scope, py)}{once})"
+    if name == "toString" and kind_of(owner, scope) in ("bool", "list", "dict"):
+        raise Untranslated(node, "toString() of what is no text or number")
+    if name in _METHODS and _fits(name, given):
+        return _METHODS[name].format(py(owner, scope, ATOM), _plain(given, scope, py) or '","')
+    if name in _BUILT_IN:
+        raise Untranslated(node, f"{name}(): no translation")
+    if kind_of(root(owner), scope) in ("foreign", "lost") or root(owner).type not in ("identifier", "this"):
         raise Untranslated(node, f"{name}(): no translation")
     if text(root(owner)) not in scope.names:
         raise Untranslated(node, f"{text(root(owner))}.{name}(): no translation")
-    return f"{py(owner, scope, ATOM)}.{snake(name)}({_plain(given, scope, py)})"
+    return f"{py(owner, scope, ATOM)}.{attribute(name)}({_plain(given, scope, py)})"
+
+
+def _fits(name: str, given: list[Node]) -> bool:
+    """Whether the arguments are those for which there is a translation."""
+    if any(unwrapped(each).type in ("regex", "arrow_function", "spread_element") for each in given):
+        return False
+    if name == "split":  # of nothing it is the letters
+        return len(given) == 1 and string(unwrapped(given[0])) != ""
+    return len(given) == _TAKES.get(name, 1) or (name == "join" and not given)
 
 
 def _comprehension(owner: Node, name: str, function: Node, scope: Scope, py: Say) -> str:
@@ -367,8 +643,11 @@ def _comprehension(owner: Node, name: str, function: Node, scope: Scope, py: Say
     if len(parameters) != 1 or body.type == "statement_block":
         raise Untranslated(function, "a function inside an expression")
     items, inner = py(owner, scope, 3), scope.inside()
-    said = inner.named(parameters[0], "dict" if kind_of(owner, scope) == "list" else "unknown")
-    result = py(body, inner)
+    kind = kind_of(owner, scope)
+    said = inner.named(parameters[0], "dict" if kind in ("list", "dict") else "unknown", parameter=True)
+    from .expressions import truth
+
+    result = py(body, inner) if name == "map" else truth(body, inner).text
     if any(each.type == "await_expression" for each in walk(body)) or text(function).startswith("async"):
         raise Untranslated(function, "a function inside an expression that waits")
     return _WITH_FUNCTIONS[name].format(result=result, name=said, items=items)
@@ -389,12 +668,14 @@ def _query(node: Node, scope: Scope, py: Say) -> str:
     names = [name for name, _ in chain(node)]
     rows = bool(names) and names[0] in ("from", "rpc")
     for name, given in chain(node):
-        said = "table" if supabase and name == "from" else _STEPS.get(name) or snake(name)
+        said = "table" if supabase and name == "from" else _STEPS.get(name) or attribute(name)
         steps.append(said if given is None else f"{said}({_step_arguments(name, given, scope, py)})")
     if supabase and rows:
         steps.append("execute()")
     if not supabase and not rows:
         raise Untranslated(node, f"db.{names[0] if names else ''}: no translation")
+    if rows and not _is_whole(node):
+        raise Untranslated(node, "a query that is made in steps")
     return ".".join(steps)
 
 
@@ -406,8 +687,42 @@ def _step_arguments(name: str, given: Node, scope: Scope, py: Say) -> str:
             for option, value in _options(inner, given).items():
                 words.append(_option(name, option, value, scope, py))
         else:
+            if name in ("insert", "update", "upsert") and scope.gaps and kind_of(inner, scope) in ("struct", "parsed"):
+                raise Untranslated(inner, "a Struct has None for what was not sent, and that would be written")
+            if name in ("insert", "update", "upsert"):
+                _check_written(inner, scope)
             words.append(py(each, scope))
     return ", ".join(words)
+
+
+def _check_written(node: Node, scope: Scope) -> None:
+    """A column for which nothing was sent is left out there, and would be written as null here."""
+    for each in walk(node):
+        if each.type == "pair":
+            value = unwrapped(field(each, "value"))
+        elif each.type == "shorthand_property_identifier":
+            value = each
+        else:
+            continue
+        of_body = value.type == "member_expression" and text(field(value, "object")) in scope.bodies
+        if (of_body or text(value) in scope.origins) and not _is_checked(value):
+            raise Untranslated(value, f"{text(value)} may not have been sent, and would be written as null")
+
+
+def _is_checked(value: Node) -> bool:
+    """Whether the function asks ``!value`` somewhere, as those do that need it."""
+    around = value.parent
+    while around is not None and "function" not in around.type:
+        around = around.parent
+    return around is not None and re.search(rf"!\s*{re.escape(text(value))}(?![\w.])", text(around)) is not None
+
+
+def _is_whole(node: Node) -> bool:
+    """Whether a query is run where it stands, and not kept to be refined."""
+    above = node.parent
+    while above is not None and above.type in ("parenthesized_expression", "as_expression", "non_null_expression"):
+        above = above.parent
+    return above is None or above.type not in ("variable_declarator", "assignment_expression")
 
 
 def _option(step: str, option: str, value: Node, scope: Scope, py: Say) -> str:
@@ -416,7 +731,7 @@ def _option(step: str, option: str, value: Node, scope: Scope, py: Say) -> str:
         if said not in ("True", "False"):
             return f"desc=not {said}"
         return f"desc={said == 'False'}"
-    return f"{snake(option)}={said}"
+    return f"{attribute(option)}={said}"
 
 
 # -- new
@@ -428,7 +743,12 @@ def new(node: Node, scope: Scope, py: Say) -> str:
     if name in RESPONSES:
         scope.use("turnout", "Response")
         body = unwrapped(given[0]) if given else None
-        if body is not None and body.type == "call_expression" and text(field(body, "function")) == "JSON.stringify":
+        if (
+            body is not None
+            and body.type == "call_expression"
+            and text(field(body, "function")) == "JSON.stringify"
+            and (len(arguments(body)) == 1)
+        ):
             return _response(node, "json", [arguments(body)[0], *given[1:]], scope, py)
         return f"Response({', '.join([*(py(each, scope) for each in given[:1]), *_init(node, given[1:], scope, py)])})"
     if name == "URL":

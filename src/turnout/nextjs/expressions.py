@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from . import calls
-from .kinds import kind_of
-from .names import quoted, snake
+from .kinds import is_params, kind_of, root
+from .layout import FALSE
+from .names import attribute, quoted, snake
 from .scope import Scope
 from .syntax import Untranslated, arrow_parts, field, named, string, text, unescaped, unwrapped, walk
 
@@ -50,12 +51,82 @@ def expression(node: Node, scope: Scope) -> Code:
     return translate(node, scope)
 
 
-def is_params(node: Node, scope: Scope) -> bool:
-    """Whether *node* is the mapping of the path's parameters, waited for or not."""
+def truth(node: Node, scope: Scope) -> Code:
+    """*node* as a condition, true here for the values that are true there.
+
+    An empty list or mapping is true in JavaScript. So only what is a text, a number or a bool for sure is asked as
+    it stands.
+    """
     node = unwrapped(node)
-    if node.type == "await_expression":
-        node = unwrapped(named(node)[0])
-    return scope.params is not None and text(node) == scope.params
+    if node.type == "unary_expression" and text(field(node, "operator")) == "!":
+        return _untruth(unwrapped(field(node, "argument")), scope)
+    operator = text(field(node, "operator")) if node.type == "binary_expression" else ""
+    if operator in ("&&", "||"):
+        word, level = ("and", AND) if operator == "&&" else ("or", OR)
+        sides = (truth(field(node, side), scope) for side in ("left", "right"))
+        return Code(f" {word} ".join(f"({each.text})" if each.level < level else each.text for each in sides), level)
+    said, conditions = _asked(node, scope), list[str]()
+    if node.type == "member_expression" and has_optional(node):
+        value, conditions = _reach(node, scope)
+        said = Code(value)
+    if kind_of(node, scope) == "list":
+        said = Code(f"{_at(said, BITS)} is not None", COMPARE)
+    elif kind_of(node, scope) not in _SCALARS:
+        said = Code(f"{_at(said, BITS)} not in {FALSE}", COMPARE)
+    if conditions:
+        return Code(" and ".join(dict.fromkeys([*conditions, _at(said, AND)])), AND)
+    return said
+
+
+def _untruth(node: Node, scope: Scope) -> Code:
+    """Where *node* is false there."""
+    said = truth(node, scope)
+    opposite = {" is not None": " is None", f" not in {FALSE}": f" in {FALSE}"}
+    for ending, other in opposite.items():
+        if said.level == COMPARE and said.text.endswith(ending):
+            return Code(said.text.removesuffix(ending) + other, COMPARE)
+    if said.level == COMPARE and _is_includes(node):
+        what, _, where = said.text.partition(" in ")
+        return Code(f"{what} not in {where}", COMPARE)
+    return Code(f"not {_at(said, NOT)}", NOT)
+
+
+_SCALARS = ("text", "number", "bool")
+
+
+def _at(code: Code, level: int) -> str:
+    return f"({code.text})" if code.level < level else code.text
+
+
+def _asked(node: Node, scope: Scope) -> Code:
+    """*node*, where it does not matter that there may be nothing: a setting of the environment raises elsewhere."""
+    said = expression(node, scope)
+    if _is_setting(node, scope) and said.text.startswith("env["):
+        return Code(f"env.get({said.text[4:-1]})")
+    return said
+
+
+def _is_setting(node: Node, scope: Scope) -> bool:
+    node = unwrapped(node)
+    if node.type not in ("member_expression", "subscript_expression"):
+        return False
+    owner = unwrapped(field(node, "object"))
+    return text(owner) == "process.env" or kind_of(owner, scope) == "env"
+
+
+def _is_includes(node: Node) -> bool:
+    if node.type != "call_expression":
+        return False
+    function = unwrapped(field(node, "function"))
+    return function.type == "member_expression" and text(field(function, "property")) == "includes"
+
+
+def is_simple(node: Node) -> bool:
+    """Whether *node* may be said twice: nothing is done in it."""
+    return not any(
+        each.type in ("await_expression", "call_expression", "new_expression", "update_expression")
+        for each in walk(node)
+    )
 
 
 def _identifier(node: Node, scope: Scope) -> Code:
@@ -64,6 +135,10 @@ def _identifier(node: Node, scope: Scope) -> Code:
         return Code("None")
     if scope.kind(name) == "foreign":
         raise Untranslated(node, f"{name} is from a package of npm")
+    if scope.kind(name) == "lost":
+        raise Untranslated(node, f"{name} has no translation where it is defined")
+    if name in _GLOBALS and name not in scope.names:
+        raise Untranslated(node, f"{name}: no translation")
     if scope.kind(name) == "gone":
         raise Untranslated(node, f"{name}: what failed has raised here, so there is no such object")
     if kind_of(node, scope) == "db":
@@ -92,6 +167,8 @@ def _template(node: Node, scope: Scope) -> Code:
     for child in node.named_children:
         if child.type == "template_substitution":
             inner = py(named(child)[0], scope)
+            if kind_of(named(child)[0], scope) in ("bool", "list"):
+                raise Untranslated(child, "what is no text or number is written otherwise there")
             if "\\" in inner or "{" in inner or ("'" in inner and '"' in inner):
                 raise Untranslated(child, "too much inside a template")
             parts.append("{" + inner.replace('"', "'") + "}")
@@ -117,12 +194,25 @@ def _object(node: Node, scope: Scope) -> Code:
 
 def _pair(node: Node, scope: Scope) -> str:
     if node.type == "spread_element":
-        return "**" + py(named(node)[0], scope, ATOM)
+        return "**" + _spread(unwrapped(named(node)[0]), scope)
     if node.type == "shorthand_property_identifier":
         return f"{quoted(text(node))}: {_identifier(node, scope).text}"
     if node.type != "pair":
         raise Untranslated(node, "a function inside an object")
     return f"{key(field(node, 'key'), scope)}: {py(field(node, 'value'), scope)}"
+
+
+def _spread(node: Node, scope: Scope) -> str:
+    """What an object takes in: ``...(cond && {a})`` is nothing where *cond* is false."""
+    if node.type == "binary_expression" and text(field(node, "operator")) == "&&":
+        made, asked = py(field(node, "right"), scope, OR), truth(field(node, "left"), scope)
+        return f"({made} if {_at(asked, OR)} else {{}})"
+    if kind_of(node, scope) == "struct":
+        if scope.gaps:
+            raise Untranslated(node, "a Struct has None where nothing was sent")
+        scope.use("msgspec")
+        return f"msgspec.structs.asdict({py(node, scope)})"
+    return py(node, scope, ATOM)
 
 
 def key(node: Node, scope: Scope) -> str:
@@ -132,7 +222,7 @@ def key(node: Node, scope: Scope) -> str:
     if node.type == "string":
         return quoted(string(node))
     if node.type == "number":
-        return quoted(text(node))  # JavaScript's keys are texts
+        raise Untranslated(node, "a number as a key, which is a text there")
     return py(named(node)[0], scope)
 
 
@@ -151,41 +241,88 @@ def _unary(node: Node, scope: Scope) -> Code:
     if operator == "!":
         inner = unwrapped(operand)
         if inner.type == "unary_expression" and text(field(inner, "operator")) == "!":
-            return Code(f"bool({py(field(inner, 'argument'), scope)})")
-        return Code(f"not {py(operand, scope, NOT)}", NOT)
+            return calls.as_bool(truth(field(inner, "argument"), scope))
+        return truth(node, scope)
     if operator == "-":
         return Code(f"-{py(operand, scope, SIGN)}", SIGN)
     if operator == "+":
-        return Code(f"int({py(operand, scope)})")
+        return Code(calls.number(operand, scope, py))
     raise Untranslated(node, f"{operator}: no translation")
 
 
-_SAME = {"&&": ("and", AND), "<": ("<", COMPARE), ">": (">", COMPARE), "<=": ("<=", COMPARE), ">=": (">=", COMPARE)}
-_ARITHMETIC = {"-": ADD, "*": MULTIPLY, "%": MULTIPLY, "/": MULTIPLY, "&": BITS, "|": BITS, "^": BITS}
+_SAME = {"<": ("<", COMPARE), ">": (">", COMPARE), "<=": ("<=", COMPARE), ">=": (">=", COMPARE)}
+_ARITHMETIC = {"-": ADD, "*": MULTIPLY, "%": MULTIPLY, "/": MULTIPLY, "&": BITS, "^": BITS}
 _EQUAL = {"===": "==", "==": "==", "!==": "!=", "!=": "!="}
 
 
 def _binary(node: Node, scope: Scope) -> Code:
     operator, left, right = text(field(node, "operator")), field(node, "left"), field(node, "right")
     if operator in _EQUAL:
+        if len(operator) == 2:
+            _check_loose(node, unwrapped(left), unwrapped(right), scope)
         return _compare(_EQUAL[operator], left, right, scope)
     if operator == "||":
-        return Code(f"{py(left, scope, OR)} or {py(right, scope, OR)}", OR)
+        return _or(node, left, right, scope)
+    if operator == "&&":
+        return _and(left, right, scope)
     if operator in _SAME:
         word, level = _SAME[operator]
-        return Code(f"{py(left, scope, level)} {word} {py(right, scope, level + (level == COMPARE))}", level)
+        return Code(f"{py(left, scope, BITS)} {word} {py(right, scope, BITS)}", level)
     if operator == "??":
         return _or_if_none(node, left, right, scope)
     if operator == "+":
         return _plus(left, right, scope)
+    if operator == "%" and not _is_asked_of_zero(node):
+        raise Untranslated(node, "% of what may be negative")
+    if operator == "|":
+        raise Untranslated(node, "|: no translation")
     if operator in _ARITHMETIC:
         level = _ARITHMETIC[operator]
         return Code(f"{py(left, scope, level)} {operator} {py(right, scope, level + 1)}", level)
     if operator == "in":
+        if kind_of(right, scope) != "dict" or unwrapped(left).type == "number":
+            raise Untranslated(node, "in: no translation")
         return Code(f"{py(left, scope, BITS)} in {py(right, scope, BITS)}", COMPARE)
     if operator == "instanceof":
         return Code(f"isinstance({py(left, scope)}, {_exception(right, scope)})")
     raise Untranslated(node, f"{operator}: no translation")
+
+
+def _is_asked_of_zero(node: Node) -> bool:
+    """``a % b === 0``: only there the sign does not matter."""
+    above = node.parent
+    while above is not None and above.type == "parenthesized_expression":
+        above = above.parent
+    if above is None or above.type != "binary_expression" or text(field(above, "operator")) not in _EQUAL:
+        return False
+    return text(field(above, "right")) == "0"
+
+
+def _or(node: Node, left: Node, right: Node, scope: Scope) -> Code:
+    if kind_of(left, scope) in _SCALARS:
+        return Code(f"{_at(_asked(left, scope), OR)} or {py(right, scope, OR)}", OR)
+    if not is_simple(left):
+        raise Untranslated(node, "|| after a call, which would be made twice")
+    value = py(left, scope, OR)
+    if unwrapped(left).type == "member_expression" and has_optional(unwrapped(left)):
+        value = _reach(left, scope)[0]  # which is reached where the condition holds
+    return Code(f"{value} if {_at(truth(left, scope), OR)} else {py(right, scope, CHOICE)}", CHOICE)
+
+
+def _and(left: Node, right: Node, scope: Scope) -> Code:
+    if kind_of(left, scope) in _SCALARS or unwrapped(left).type == "unary_expression":
+        return Code(f"{_at(truth(left, scope), AND)} and {py(right, scope, AND)}", AND)
+    if not is_simple(left):
+        raise Untranslated(left, "&& after a call, which would be made twice")
+    return Code(f"{py(right, scope, OR)} if {_at(truth(left, scope), OR)} else {py(left, scope, CHOICE)}", CHOICE)
+
+
+def _check_loose(node: Node, left: Node, right: Node, scope: Scope) -> None:
+    """``==`` turns its sides into each other: that says the same only for null, and for two of one kind."""
+    if text(right) in ("null", "undefined") or (left.type == "unary_expression" and right.type == "string"):
+        return
+    if kind_of(left, scope) != kind_of(right, scope) or kind_of(left, scope) not in _SCALARS:
+        raise Untranslated(node, "== of values of any kind; === has a translation")
 
 
 def _exception(node: Node, scope: Scope) -> str:
@@ -195,7 +332,62 @@ def _exception(node: Node, scope: Scope) -> str:
     return "Exception" if text(node) == "Error" else py(node, scope)
 
 
-_TYPES = {"string": "str", "number": "(int, float)", "boolean": "bool", "object": "dict"}
+_TYPES = {
+    "string": "isinstance({0}, str)", "boolean": "isinstance({0}, bool)",
+    "number": "isinstance({0}, (int, float)) and not isinstance({0}, bool)",
+    "object": "{0} is None or isinstance({0}, (dict, list))",
+}  # fmt: skip
+# What is there without being defined or imported, and is not known to the translation where it stands alone.
+_GLOBALS = frozenset(
+    [
+        "Date",
+        "Array",
+        "Object",
+        "Map",
+        "Set",
+        "WeakMap",
+        "RegExp",
+        "Promise",
+        "Symbol",
+        "BigInt",
+        "Math",
+        "JSON",
+        "Number",
+        "String",
+        "Boolean",
+        "Buffer",
+        "Infinity",
+        "NaN",
+        "Uint8Array",
+        "TextEncoder",
+        "TextDecoder",
+        "ReadableStream",
+        "AbortController",
+        "AbortSignal",
+        "FormData",
+        "Blob",
+        "File",
+        "globalThis",
+        "process",
+        "crypto",
+        "console",
+        "window",
+        "document",
+        "URL",
+        "URLSearchParams",
+        "Headers",
+        "Error",
+        "TypeError",
+        "Intl",
+        "performance",
+        "require",
+        "module",
+        "exports",
+        "__dirname",
+        "this",
+        "arguments",
+    ]
+)
 
 
 def _compare(operator: str, left: Node, right: Node, scope: Scope) -> Code:
@@ -203,39 +395,86 @@ def _compare(operator: str, left: Node, right: Node, scope: Scope) -> Code:
     if left.type == "unary_expression" and text(field(left, "operator")) == "typeof":
         return _typeof(operator, left, right, scope)
     if text(right) in ("null", "undefined"):
-        word = "is" if operator == "==" else "is not"
-        return Code(f"{py(left, scope, BITS)} {word} None", COMPARE)
+        strict = left.parent is None or len(text(field(_above(left), "operator"))) == 3
+        return _is_nothing(operator, left, text(right) if strict else "", scope)
+    if text(right) in ("true", "false"):  # 1 == True here
+        return Code(f"{py(left, scope, BITS)} {'is' if operator == '==' else 'is not'} {py(right, scope)}", COMPARE)
     return Code(f"{py(left, scope, BITS)} {operator} {py(right, scope, BITS)}", COMPARE)
 
 
 def _typeof(operator: str, left: Node, right: Node, scope: Scope) -> Code:
     value, kind = py(field(left, "argument"), scope), string(right) if right.type == "string" else ""
     if kind == "undefined":
-        return Code(f"{value} {'is' if operator == '==' else 'is not'} None", COMPARE)
-    if kind not in _TYPES:
+        return _is_nothing(operator, unwrapped(field(left, "argument")), kind, scope)
+    if kind not in _TYPES or not (is_simple(left) or kind in ("string", "boolean")):
         raise Untranslated(left, "typeof: no translation")
-    found = f"isinstance({value}, {_TYPES[kind]})"
-    return Code(found) if operator == "==" else Code(f"not {found}", NOT)
+    found = Code(_TYPES[kind].format(value), {"number": AND, "object": OR}.get(kind, ATOM))
+    return found if operator == "==" else Code(f"not {_at(found, NOT)}", NOT)
+
+
+def _above(node: Node) -> Node:
+    """The comparison that *node* is a side of."""
+    above = node.parent
+    while above is not None and above.type != "binary_expression":
+        above = above.parent
+    return above if above is not None else node
+
+
+def _is_nothing(operator: str, node: Node, strictly: str, scope: Scope) -> Code:
+    """Whether *node* is null, undefined, or (*strictly* is empty) either.
+
+    A member of a body that was not sent is told from one that is null, as a check of a body may depend on it.
+    """
+    body = scope.origins.get(text(node)) or _member_of_body(node, scope)
+    if strictly and body is not None:
+        holder, name = body
+        if strictly == "undefined":
+            return Code(f"{quoted(name)} {'not in' if operator == '==' else 'in'} {holder}", COMPARE)
+        return Code(f'{holder}.get({quoted(name)}, "") {"is" if operator == "==" else "is not"} None', COMPARE)
+    if strictly and root(node).type == "identifier" and text(root(node)) in scope.bodies and root(node) != node:
+        raise Untranslated(node, "null and undefined are one here")
+    return Code(f"{_at(_asked(node, scope), BITS)} {'is' if operator == '==' else 'is not'} None", COMPARE)
+
+
+def _member_of_body(node: Node, scope: Scope) -> tuple[str, str] | None:
+    if node.type != "member_expression" or any(child.type == "optional_chain" for child in node.named_children):
+        return None
+    owner = unwrapped(field(node, "object"))
+    if owner.type != "identifier" or text(owner) not in scope.bodies:
+        return None
+    return py(owner, scope, ATOM), text(field(node, "property"))
 
 
 def _or_if_none(node: Node, left: Node, right: Node, scope: Scope) -> Code:
     got = unwrapped(left)
-    if calls.is_get(got):  # get() takes what it is to give for a name that is not there
+    if _is_setting(got, scope):
+        return Code(f"{_asked(got, scope).text[:-1]}, {py(right, scope)})")
+    if (
+        calls.is_get(got) and kind_of(got, scope) == "text"
+    ):  # get() takes what it is to give for a name that is not there
         found = py(got, scope)
         if found.endswith(")"):
             return Code(f"{found[:-1]}, {py(right, scope)})")
-    if any(child.type in ("await_expression", "call_expression") for child in walk(got)):
+    if not is_simple(got):
         raise Untranslated(node, "?? after a call, which would be made twice")
+    if text(unwrapped(right)) == "null":
+        return expression(got, scope)  # undefined is null here
+    if got.type == "member_expression" and has_optional(got):
+        value, conditions = _reach(got, scope)
+        asked = " and ".join(dict.fromkeys([*conditions, f"{value} is not None"]))
+        return Code(f"{value} if {asked} else {py(right, scope, CHOICE)}", CHOICE)
     value = py(left, scope, OR)
     return Code(f"{value} if {py(left, scope, BITS)} is not None else {py(right, scope, CHOICE)}", CHOICE)
 
 
 def _plus(left: Node, right: Node, scope: Scope) -> Code:
     sides = []
-    literal = any(unwrapped(side).type in ("string", "template_string") for side in (left, right))
+    literal = "text" in (kind_of(left, scope), kind_of(right, scope))
     for side, level in ((left, ADD), (right, MULTIPLY)):
         code = expression(side, scope)
-        is_text = unwrapped(side).type in ("string", "template_string") or code.text.startswith(('"', "str(", 'f"'))
+        is_text = kind_of(side, scope) == "text"
+        if literal and kind_of(side, scope) in ("bool", "list"):
+            raise Untranslated(side, "what is no text or number is written otherwise there")
         if literal and not is_text:
             sides.append(f"str({code.text})")  # JavaScript adds anything to a text
         else:
@@ -245,7 +484,7 @@ def _plus(left: Node, right: Node, scope: Scope) -> Code:
 
 def _choice(node: Node, scope: Scope) -> Code:
     yes, no = py(field(node, "consequence"), scope, OR), py(field(node, "alternative"), scope, CHOICE)
-    return Code(f"{yes} if {py(field(node, 'condition'), scope, OR)} else {no}", CHOICE)
+    return Code(f"{yes} if {_at(truth(field(node, 'condition'), scope), OR)} else {no}", CHOICE)
 
 
 def _member(node: Node, scope: Scope) -> Code:
@@ -266,7 +505,7 @@ def _reach(node: Node, scope: Scope) -> tuple[str, list[str]]:
         return known, []
     value, conditions = _reach(owner, scope)
     if any(child.type == "optional_chain" for child in node.named_children):
-        if any(child.type in ("await_expression", "new_expression") for child in walk(owner)):
+        if not is_simple(owner) and not calls.is_get(owner):
             raise Untranslated(node, "?. after something that would be done twice")
         conditions.append(f"{value} is not None")
     kind = kind_of(owner, scope)
@@ -276,7 +515,7 @@ def _reach(node: Node, scope: Scope) -> tuple[str, list[str]]:
         return f"{value}.get({quoted(name)})", conditions
     if kind == "error":
         raise Untranslated(node, f"{name} of an error")
-    return f"{value}.{name if kind == 'struct' else snake(name)}", conditions
+    return f"{value}.{name if kind == 'struct' else attribute(name)}", conditions
 
 
 def _known_member(node: Node, owner: Node, name: str, scope: Scope) -> str | None:
@@ -295,11 +534,40 @@ def _known_member(node: Node, owner: Node, name: str, scope: Scope) -> str | Non
 def _subscript(node: Node, scope: Scope) -> Code:
     if any(child.type == "optional_chain" for child in node.named_children):
         raise Untranslated(node, "?.[ ]: no translation")
-    owner, index = field(node, "object"), field(node, "index")
+    owner, index = field(node, "object"), unwrapped(field(node, "index"))
     if text(owner) == "process.env":
         scope.use("turnout", "env")
         return Code(f"env[{py(index, scope)}]")
-    return Code(f"{py(owner, scope, ATOM)}[{py(index, scope)}]")
+    if is_params(owner, scope):
+        if index.type != "string" or string(index) not in scope.slugs:
+            raise Untranslated(node, "a part of the path that is not written out")
+        return Code(scope.slugs[string(index)])
+    if has_optional(owner):
+        raise Untranslated(node, "[ ] after ?.")
+    if index.type == "number" and text(index).isdigit():
+        return Code(*nth(py(owner, scope, ATOM), int(text(index)), simple=is_simple(owner)))
+    if kind_of(owner, scope) == "dict" or index.type == "string":
+        return Code(f"{py(owner, scope, ATOM)}.get({py(index, scope)})")
+    raise Untranslated(node, "[ ] of something unknown, which is undefined there where it raises here")
+
+
+def has_optional(node: Node) -> bool:
+    """Whether a chain has a ``?.`` somewhere, which ends all of it there."""
+    while node.type in ("member_expression", "call_expression", "subscript_expression", "non_null_expression"):
+        if any(child.type == "optional_chain" for child in node.named_children):
+            return True
+        if node.type == "non_null_expression":
+            node = named(node)[0]
+        else:
+            node = field(node, "function" if node.type == "call_expression" else "object")
+    return False
+
+
+def nth(items: str, place: int, *, simple: bool) -> tuple[str, int]:
+    """The item of *items* at *place*, None if there are not so many, and how tightly that binds."""
+    if simple:
+        return f"{items}[{place}] if len({items}) > {place} else None", CHOICE
+    return f"next(iter({items}{f'[{place}:]' if place else ''}), None)", ATOM
 
 
 def _arrow(node: Node, scope: Scope) -> Code:
@@ -307,13 +575,15 @@ def _arrow(node: Node, scope: Scope) -> Code:
     if body.type == "statement_block" or text(node).startswith("async"):
         raise Untranslated(node, "a function inside an expression")
     inner = scope.inside()
-    names = ", ".join(inner.named(name) for name in parameters)
+    names = ", ".join(inner.named(name, parameter=True) for name in parameters)
     return Code(f"lambda {names}: {py(body, inner)}".replace("lambda :", "lambda:"), LAMBDA)
 
 
 def _call(node: Node, scope: Scope) -> Code:
     function = unwrapped(field(node, "function"))
     if function.type == "member_expression" and text(field(function, "property")) == "includes":
+        if has_optional(function):
+            raise Untranslated(node, "?. before a call")
         [what] = calls.arguments(node) if len(calls.arguments(node)) == 1 else [node]
         if what is not node:
             return Code(f"{py(what, scope, BITS)} in {py(field(function, 'object'), scope, BITS)}", COMPARE)
@@ -326,6 +596,7 @@ def _new(node: Node, scope: Scope) -> Code:
 
 _TRANSLATIONS: dict[str, Callable[[Node, Scope], Code]] = {
     "identifier": _identifier,
+    "shorthand_property_identifier": _identifier,
     "undefined": lambda node, scope: Code("None"),
     "null": lambda node, scope: Code("None"),
     "true": lambda node, scope: Code("True"),

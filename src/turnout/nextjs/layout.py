@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 WIDTH = 100
+FALSE = '(None, False, 0, "")'  # what is false in JavaScript; [] and {} are not
 _OPEN, _CLOSE = "([{", ")]}"
 
 
@@ -38,6 +39,8 @@ def _outermost(line: str) -> tuple[int, int] | None:
             depth += 1
         elif char in _CLOSE:
             depth -= 1
+            if line[start : place + 1] == FALSE:
+                continue
             if depth == 0 and place > start + 1 and (best is None or place - start > best[1] - best[0]):
                 best = (start, place)
     return best

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from .expressions import py
-from .names import safe, snake
+from .names import attribute, safe, snake
 from .scope import Note, Scope
 from .statements import STOP, block, declare, function, indented, kept, left_out, statement, uses
-from .syntax import Untranslated, field, line, named, parse, string, text, unwrapped
+from .syntax import Untranslated, field, line, named, parse, string, text, unwrapped, walk
 from .zod import is_schema
 
 if TYPE_CHECKING:
@@ -56,23 +56,33 @@ def translate(
         slugs: The path's parameters as there: their annotation here (``str`` or ``list[str]``).
         tsx: Whether it has elements of JSX in it.
     """
-    slugs = slugs or {}
-    module = _Module(file, slugs)
     tree = parse(source, tsx=tsx)
-    module.declare(tree)
-    for node in tree.named_children:
-        module.add(node)
-    return module.finish()
+    lost: set[str] = set()
+    wary = False
+    while True:
+        module = _Module(file, slugs or {}, lost, wary=wary)
+        module.declare(tree)
+        for node in tree.named_children:
+            module.add(node)
+        if module.lost <= lost and module.stops <= wary:
+            return module.finish()
+        # What uses a thing that has turned out to have no translation has none either, wherever it stands.
+        lost, wary = lost | module.lost, wary or module.stops
 
 
 class _Module:
-    def __init__(self, file: str, slugs: dict[str, str]) -> None:
+    def __init__(self, file: str, slugs: dict[str, str], lost: set[str], *, wary: bool) -> None:
         self.types = {safe(name): kind for name, kind in slugs.items()}
         self.scope = Scope(file, {name: safe(name) for name in slugs})
+        self.scope.rests |= {name for name, kind in slugs.items() if kind != "str"}
         self.scope.kinds["z"] = "foreign"
         self.methods: dict[str, bool] = {}
         self.pieces: list[list[str]] = []
         self.local: dict[str, list[str]] = {}
+        self.scope.kinds |= dict.fromkeys(lost, "lost")
+        self.scope.wary = wary
+        self.known_lost, self.lost, self.stops = lost, set[str](), False
+        self.functions: dict[str, Node] = {}
 
     def declare(self, tree: Node) -> None:
         """Make every function of the module known, since one may call another that stands below it."""
@@ -80,14 +90,30 @@ class _Module:
             inner = node.child_by_field_name("declaration") or node
             if inner.type == "function_declaration":
                 name = text(field(inner, "name"))
-                if name not in METHODS:
+                self.functions[name] = inner
+                if name not in METHODS and name not in self.known_lost:
                     self.scope.named(name)
+                    if text(inner).startswith("async"):
+                        self.scope.asyncs.add(name)
+            elif inner.type == "lexical_declaration":
+                for each in named(inner):
+                    value = each.child_by_field_name("value")
+                    value = unwrapped(value) if value is not None else None
+                    if value is not None and value.type in ("arrow_function", "function_expression"):
+                        self.functions[text(field(each, "name"))] = value
+                        if text(value).startswith("async"):
+                            self.scope.asyncs.add(text(field(each, "name")))
 
     def add(self, node: Node) -> None:
         try:
             self._add(node)
         except Untranslated as found:
-            # Not raised here: it would take every handler with it. A name that is not there says so when it is used.
+            # Not raised here: it would take every handler with it. Who uses its names stops there.
+            self.lost |= _defined(node)
+            for name in _defined(node):
+                self.scope.kinds[name] = "lost"
+                self.scope.names.pop(name, None)
+                self.scope.schemas.pop(name, None)
             self.pieces.append(kept(node, found.why, self.scope)[:-1])
 
     def _add(self, node: Node) -> None:
@@ -162,7 +188,8 @@ class _Module:
 
     def _take(self, package: str, name: str, alias: str) -> None:
         module = _module_of(package)
-        wanted, here = snake(name), self.scope.schemas.get(alias) or snake(alias)
+        wanted = self.scope.schemas.get(alias) or attribute(name)
+        here = self.scope.schemas.get(alias) or self.scope.names[alias]
         said = wanted if here == wanted else f"{wanted} as {here}"
         self.local.setdefault(module, []).append(said)
 
@@ -171,7 +198,8 @@ class _Module:
     def _export(self, node: Node) -> None:
         inner = node.child_by_field_name("declaration")
         if inner is None:
-            raise Untranslated(node, "an export of something defined elsewhere")
+            self._exports(node)
+            return
         if inner.type == "function_declaration":
             name = text(field(inner, "name"))
             if name in METHODS:
@@ -183,31 +211,54 @@ class _Module:
         else:
             self._add(inner)
 
+    def _exports(self, node: Node) -> None:
+        """``export { get as GET }``, ``export * from './handlers'``."""
+        clause = next((each for each in node.named_children if each.type == "export_clause"), None)
+        found = False
+        for each in named(clause) if clause is not None else []:
+            alias = each.child_by_field_name("alias") or field(each, "name")
+            if text(alias) not in METHODS:
+                continue
+            found = True
+            made = self.functions.get(text(field(each, "name")))
+            if made is not None and node.child_by_field_name("source") is None:
+                self._handler(text(alias), made)
+            else:
+                self._stop(text(alias), node, "a handler that is defined elsewhere")
+        if not found:
+            raise Untranslated(node, "an export of something defined elsewhere")
+
+    def _stop(self, name: str, node: Node, why: str) -> None:
+        """A handler in whose place there is nothing but a stop."""
+        self.methods[name] = False
+        self.pieces.append([f"async def {name}():", *indented(kept(node, why, self.scope))])
+
     def _constants(self, node: Node, *, exported: bool) -> None:
         for each in named(node):
             name, value = text(field(each, "name")), each.child_by_field_name("value")
             value = unwrapped(value) if value is not None else None
+            taken = [method for method in METHODS if method in _names(field(each, "name"))]
             if exported and name in METHODS:
-                if value is None or value.type not in ("arrow_function", "function_expression"):
-                    self.methods[name] = False
-                    raise Untranslated(node, f"{name} is made by a call")
-                self._handler(name, value)
+                if value is not None and value.type == "identifier":
+                    value = self.functions.get(text(value), value)
+                if value is None or value.type not in ("arrow_function", "function_expression", "function_declaration"):
+                    self._stop(name, node, f"{name} is made by a call")
+                else:
+                    self._handler(name, value)
+            elif exported and taken:
+                for method in taken:
+                    self._stop(method, node, f"{method} is made elsewhere")
+            elif name in (*METHODS, *_CONSTANTS) and not exported and value is not None:
+                if value.type not in ("arrow_function", "function_expression"):
+                    raise Untranslated(node, f"{name} that is not exported")
             elif exported and name in (*_CONSTANTS, *_NEEDLESS):
                 self._setting(name, value, each)
             elif value is not None and is_schema(value):
-                self.pieces.append(self._schema(each))
+                self.pieces.append(_parsed(declare(each, self.scope), each, self.scope))
             elif value is not None and value.type in ("arrow_function", "function_expression"):
                 self._helper(name, value)
             elif not self._client(name, value):
                 self.pieces.append(declare(each, self.scope))
-
-    def _schema(self, node: Node) -> list[str]:
-        try:
-            return declare(node, self.scope)
-        except Untranslated:
-            # Who reads a body as this must not read it unchecked: there is a name and nothing that it stands for.
-            self.scope.schema(text(field(node, "name")))
-            raise
 
     def _setting(self, name: str, value: Node | None, node: Node) -> None:
         if name in _CONSTANTS and value is not None and value.type == "number" and text(value) != "0":
@@ -234,7 +285,13 @@ class _Module:
         return False
 
     def _helper(self, name: str, node: Node) -> None:
-        self.pieces.append(_parsed(function(name, node, self.scope), node, self.scope))
+        if name in METHODS:
+            return  # which exports it by that name, or nobody calls it
+        if name not in self.scope.names:
+            self.scope.named(name)
+        lines = _parsed(function(name, node, self.scope, hoisted=True), node, self.scope)
+        self.stops = self.stops or any(STOP in each for each in lines)
+        self.pieces.append(lines)
 
     def _type(self, node: Node) -> None:
         if "z.infer" not in text(node) and "z.input" not in text(node):
@@ -243,7 +300,7 @@ class _Module:
     # -- handlers
 
     def _handler(self, name: str, node: Node) -> None:
-        scope = self.scope.inside()
+        scope = self.scope.function()
         try:
             self._take_arguments(node, scope)
             body = field(node, "body")
@@ -344,14 +401,30 @@ def _imported(clause: Node) -> list[tuple[str, str]]:
     return found
 
 
+def _names(node: Node) -> set[str]:
+    """The variables that a pattern defines."""
+    kinds = ("identifier", "shorthand_property_identifier_pattern")
+    return {text(each) for each in walk(node) if each.type in kinds}
+
+
+def _defined(node: Node) -> set[str]:
+    """The names that a statement of the module defines."""
+    inner = node.child_by_field_name("declaration") or node
+    if inner.type in ("lexical_declaration", "variable_declaration"):
+        return {name for each in named(inner) if each.type == "variable_declarator"
+                for name in _names(field(each, "name"))}  # fmt: skip
+    name = inner.child_by_field_name("name")
+    return {text(name)} if name is not None else set()
+
+
 def _module_of(package: str) -> str:
     """``@/lib/rate-limit`` is ``lib.rate_limit``; what stands beside the file is ``.helpers``."""
     if package.startswith("."):
         ups = package.count("../")
         rest = package.removeprefix("./").replace("../", "")
-        return "." * (ups + 1) + ".".join(snake(part) for part in rest.split("/") if part)
+        return "." * (ups + 1) + ".".join(attribute(part) for part in rest.split("/") if part)
     rest = package.partition("/")[2]
-    return ".".join(snake(part) for part in rest.split("/") if part)
+    return ".".join(attribute(part) for part in rest.split("/") if part)
 
 
 def _imports(imports: dict[str, set[str]], local: dict[str, list[str]]) -> list[str]:

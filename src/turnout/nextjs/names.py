@@ -9,26 +9,58 @@ import re
 _EDGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 # Names that a route means something else by, or that would hide what the translation uses.
 _TAKEN = frozenset(
-    {
-        *(
-            "list",
-            "dict",
-            "str",
-            "int",
-            "float",
-            "bool",
-            "len",
-            "any",
-            "all",
-            "isinstance",
-            "max",
-            "min",
-            "abs",
-            "next",
-        ),
-        *("json", "math", "time", "asyncio", "httpx", "msgspec", "logging", "stripe", "datetime", "quote", "uuid4"),
-        *("client", "logger", "request", "db", "env", "headers", "cookies", "redirect", "after"),
-    }
+    [
+        "list",
+        "dict",
+        "str",
+        "int",
+        "float",
+        "bool",
+        "len",
+        "any",
+        "all",
+        "isinstance",
+        "max",
+        "min",
+        "abs",
+        "next",
+        "iter",
+        "bytes",
+        "json",
+        "math",
+        "time",
+        "asyncio",
+        "httpx",
+        "msgspec",
+        "logging",
+        "stripe",
+        "datetime",
+        "quote",
+        "uuid4",
+        "urllib",
+        "client",
+        "logger",
+        "request",
+        "db",
+        "env",
+        "headers",
+        "cookies",
+        "params",
+        "redirect",
+        "after",
+        "create_client",
+        "create_admin_client",
+        "revalidate_path",
+        "revalidate_tag",
+        "auth",
+        "cors",
+        "rate_limit",
+        "body_limit",
+        "revalidate",
+        "max_duration",
+        "cancel_on_disconnect",
+        "middleware",
+    ]
 )
 
 
@@ -37,6 +69,12 @@ def snake(name: str) -> str:
     if name.isupper() or (name[:1].isupper() and not name.isupper()):
         return safe(name)
     return safe(_EDGE.sub("_", name).lower())
+
+
+def attribute(name: str) -> str:
+    """*name* as a part of something: there only the keywords are taken."""
+    said = re.sub(r"\W", "_", name if name[:1].isupper() else _EDGE.sub("_", name).lower())
+    return f"{said}_" if keyword.iskeyword(said) else said
 
 
 def safe(name: str) -> str:
@@ -55,4 +93,5 @@ def class_name(name: str) -> str:
 
 def quoted(value: str) -> str:
     """*value* as a literal; JSON's string literals are Python's, too."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\x7f")
+    whole = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # two escapes make one emoji
+    return json.dumps(whole, ensure_ascii=False).replace("\x7f", "\\x7f")

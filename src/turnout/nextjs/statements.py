@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from . import zod
 from .calls import member
-from .expressions import is_params, py
-from .kinds import chain, kind_of, root
+from .expressions import nth, py, truth
+from .kinds import chain, is_params, kind_of, root
 from .layout import fold
-from .names import quoted, snake
+from .names import attribute, quoted
 from .scope import Kind, Scope
 from .syntax import Untranslated, arrow_parts, field, line, named, string, text, unwrapped, walk
 
@@ -84,6 +84,8 @@ def _declaration(node: Node, scope: Scope) -> Lines:
     for each in named(node):
         if each.type != "variable_declarator":
             raise Untranslated(each, "a declaration")
+        if node.type == "variable_declaration" and text(field(each, "name")) in scope.names:
+            raise Untranslated(each, "var of a name that is there already")
         lines += declare(each, scope)
     return lines
 
@@ -98,10 +100,41 @@ def declare(node: Node, scope: Scope) -> Lines:
         return _declare_name(text(target), unwrapped(value), scope)
     if target.type == "object_pattern":
         return _take_apart(node, _parts(target), unwrapped(value), scope)
-    names = [scope.named(text(each)) for each in named(target) if each.type == "identifier"]
-    if len(names) != len(named(target)):
-        raise Untranslated(node, "a pattern inside a pattern")
-    return [f"{', '.join(names)} = {py(value, scope)}"]
+    return _take_items(target, unwrapped(value), scope)
+
+
+def _take_items(target: Node, value: Node, scope: Scope) -> Lines:
+    """``const [a, , b] = items``: what is not there is undefined."""
+    places = _places(target)
+    inner = unwrapped(named(value)[0]) if value.type == "await_expression" else value
+    said = py(value, scope)
+    if inner.type == "call_expression" and text(field(inner, "function")) == "Promise.all":
+        given = unwrapped(named(field(inner, "arguments"))[0])
+        if given.type != "array" or len(named(given)) != len(places) or None in places:
+            raise Untranslated(target, "a pattern that takes some of the items")
+        return [f"{', '.join(scope.named(name) for name in places if name)} = {said}"]
+    lines, holder = [], said
+    if not said.isidentifier():
+        holder = scope.fresh("found")
+        lines.append(f"{holder} = {said}")
+    for number, name in enumerate(places):
+        if name is not None:
+            kind: Kind = "dict" if kind_of(value, scope) == "list" else "unknown"
+            lines.append(f"{scope.named(name, kind)} = {nth(holder, number, simple=True)[0]}")
+    return lines
+
+
+def _places(target: Node) -> list[str | None]:
+    """The names of an array's pattern by their places, None where one is passed over."""
+    found: list[str | None] = [None]
+    for each in target.children:
+        if each.type == ",":
+            found.append(None)
+        elif each.type == "identifier":
+            found[-1] = text(each)
+        elif each.is_named and each.type != "comment":
+            raise Untranslated(target, "a pattern inside a pattern")
+    return found if found[-1] is not None or len(found) == 1 else found[:-1]
 
 
 def _declare_name(name: str, value: Node, scope: Scope) -> Lines:
@@ -117,15 +150,16 @@ def _declare_name(name: str, value: Node, scope: Scope) -> Lines:
     if kind == "url" and said == "request.url":
         scope.names[name], scope.kinds[name] = said, kind
         return []
-    if kind == "dict" and _is_whole_body(value, scope):
-        scope.bodies.add(name)
     if said.startswith("(await ") and kind in ("struct", "parsed", "supabase"):
         said = said[1:-1]
     if kind == "db" and chain(value):
         kind = "dict" if chain(value)[-1][0] in ("single", "maybeSingle") else "list"
     if kind == "supabase" and chain(value):
         kind = "unknown"
-    return [f"{scope.named(name, kind)} = {said}"]
+    line = f"{scope.named(name, kind)} = {said}"
+    if kind == "dict" and _is_whole_body(value, scope):
+        scope.bodies.add(name)
+    return [line]
 
 
 def _is_whole_body(value: Node, scope: Scope) -> bool:
@@ -144,13 +178,21 @@ def _parts(pattern: Node) -> list[Part]:
         elif each.type == "object_assignment_pattern":
             found.append((text(field(each, "left")), text(field(each, "left")), field(each, "right"), []))
         elif each.type == "pair_pattern":
-            key, value = text(field(each, "key")), field(each, "value")
+            key, value = field(each, "key"), field(each, "value")
+            if key.type not in ("property_identifier", "string"):
+                raise Untranslated(each, "a pattern with a computed name")
+            key = string(key) if key.type == "string" else text(key)
             if value.type == "assignment_pattern":
-                found.append((key, text(field(value, "left")), field(value, "right"), []))
+                value, default = field(value, "left"), field(value, "right")
+                if value.type != "identifier":
+                    raise Untranslated(each, "a pattern inside a pattern")
+                found.append((key, text(value), default, []))
             elif value.type == "object_pattern":
                 found.append((key, "", None, _parts(value)))
-            else:
+            elif value.type == "identifier":
                 found.append((key, text(value), None, []))
+            else:
+                raise Untranslated(each, "a pattern inside a pattern")
         else:
             raise Untranslated(each, "a pattern with the rest of an object")
     return found
@@ -170,23 +212,31 @@ def _take_apart(node: Node, parts: list[Part], value: Node, scope: Scope) -> Lin
         return _alias(node, parts, value, scope)
     lines: Lines = []
     said = py(value, scope)
+    if kind == "parsed" and any(name != "data" for name, *_ in parts):
+        raise Untranslated(node, "a failed check is a 422 by itself, so there is no result to ask")
+    if kind == "parsed":
+        [(_, variable, _, _)] = parts
+        return [f"{scope.named(variable, 'struct')} = {said[1:-1] if said.startswith('(await ') else said}"]
+    whole = kind == "dict" and (text(value) in scope.bodies or _is_whole_body(value, scope))
     if not said.isidentifier():
-        holder = "validated" if kind in ("struct", "parsed") else "found"
-        if kind == "dict" and _is_whole_body(value, scope):
-            holder = "body"
-        scope.names.setdefault(holder, holder)
+        holder = scope.fresh("validated" if kind == "struct" else "body" if whole else "found")
+        scope.names[f"={holder}"] = holder  # no name of theirs
         lines.append(f"{holder} = {said[1:-1] if said.startswith('(await ') else said}")
         said = holder
     for name, variable, default, _ in parts:
+        if default is not None and kind != "dict":
+            raise Untranslated(node, "a default for a part of something unknown")
         fallback = "" if default is None else f", {py(default, scope)}"
-        if kind in ("struct", "parsed"):
+        if kind == "struct":
             lines.append(f"{scope.named(variable, 'struct')} = {said}.{name}")
         elif kind == "dict":
             lines.append(f"{scope.named(variable, 'dict')} = {said}.get({quoted(name)}{fallback})")
-        elif default is None:
-            lines.append(f"{scope.named(variable)} = {said}.{snake(name)}")
+            if whole and default is None:
+                scope.origins[variable] = (said, name)
+        elif name.isidentifier():
+            lines.append(f"{scope.named(variable)} = {said}.{attribute(name)}")
         else:
-            raise Untranslated(node, "a default for a part of something unknown")
+            raise Untranslated(node, f"a part called {name!r}")
     return lines
 
 
@@ -195,6 +245,7 @@ def _take_params(node: Node, parts: list[Part], scope: Scope) -> Lines:
         if name not in scope.slugs or default is not None or inner:
             raise Untranslated(node, f"the path has no [{name}]")
         scope.names[variable] = scope.slugs[name]
+        scope.kinds[variable] = "unknown" if name in scope.rests else "text"
     return []
 
 
@@ -257,16 +308,23 @@ def _take_rows(node: Node, parts: list[Part], value: Node, scope: Scope) -> Line
 # -- functions
 
 
-def function(name: str, node: Node, scope: Scope) -> Lines:
+def function(name: str, node: Node, scope: Scope, *, hoisted: bool = False) -> Lines:
     """A function of the module, or of another one."""
+    if any(each.type == "*" for each in node.children):
+        raise Untranslated(node, "a generator")
     waits = text(node).startswith("async")
-    inner = scope.inside()
+    inner = scope.function()
     if node.type == "arrow_function":
         parameters, body = arrow_parts(node)
-        words = [inner.named(each) for each in parameters]
+        words = [inner.named(each, parameter=True) for each in parameters]
     else:
         words, body = _parameters(node, inner), field(node, "body")
-    head = f"{'async ' if waits else ''}def {scope.named(name)}({', '.join(words)}):"
+    if waits:
+        scope.asyncs.add(name)
+    # A function of the module has its name already, since one above it may call it.
+    called = scope.names[name] if hoisted else scope.named(name)
+    inner.names[name] = called
+    head = f"{'async ' if waits else ''}def {called}({', '.join(words)}):"
     lines = block(body, inner) if body.type == "statement_block" else [f"return {py(body, inner)}"]
     return [*fold(head), *indented(lines)]
 
@@ -278,13 +336,18 @@ def _parameters(node: Node, scope: Scope) -> list[str]:
         default = each.child_by_field_name("value")
         if pattern.type != "identifier":
             raise Untranslated(each, "a parameter that takes something apart")
-        said = scope.named(text(pattern))
+        said = scope.named(text(pattern), parameter=True)
+        if default is not None and unwrapped(default).type not in _UNCHANGING:
+            raise Untranslated(each, "a default that is made for each call")
         if default is not None:
             said += f"={py(default, scope)}"
         elif each.type == "optional_parameter":
             said += "=None"
         words.append(said)
     return words
+
+
+_UNCHANGING = ("string", "number", "true", "false", "null", "undefined")
 
 
 def _function_declaration(node: Node, scope: Scope) -> Lines:
@@ -306,7 +369,8 @@ def _expression(node: Node, scope: Scope) -> Lines:
     if inner.type == "string":  # 'use server'
         return []
     if inner.type == "assignment_expression":
-        return [f"{_target(field(inner, 'left'), scope)} = {py(field(inner, 'right'), scope)}"]
+        value = py(field(inner, "right"), scope)
+        return [f"{_target(field(inner, 'left'), scope)} = {value}"]
     if inner.type == "augmented_assignment_expression":
         operator = text(field(inner, "operator"))
         if operator not in ("+=", "-=", "*=", "/="):
@@ -327,11 +391,18 @@ def _expression(node: Node, scope: Scope) -> Lines:
 def _target(node: Node, scope: Scope) -> str:
     node = unwrapped(node)
     if node.type == "identifier":
-        return scope.names.get(text(node)) or scope.named(text(node))
+        name = text(node)
+        if name not in scope.names or not scope.names[name].isidentifier() or name in scope.outside:
+            raise Untranslated(node, f"an assignment to {name}, which is not of this function")
+        scope.origins.pop(name, None)
+        scope.bodies.discard(name)
+        if scope.kinds.get(name) in ("text", "number", "bool"):
+            scope.kinds[name] = "unknown"
+        return scope.names[name]
     if node.type == "member_expression" and kind_of(field(node, "object"), scope) in ("dict", "list"):
         return f"{py(field(node, 'object'), scope)}[{quoted(text(field(node, 'property')))}]"
     if node.type == "subscript_expression":
-        return py(node, scope)
+        return f"{py(field(node, 'object'), scope, 11)}[{py(field(node, 'index'), scope)}]"
     raise Untranslated(node, "an assignment to a part of something unknown")
 
 
@@ -341,7 +412,7 @@ def _if(node: Node, scope: Scope) -> Lines:
         if node.child_by_field_name("alternative") is not None:
             raise Untranslated(node, "an error that is raised here is not there to ask")
         return left_out(node, "not needed: what failed has raised, and is a 422 or a logged 500", scope)
-    lines = [f"if {py(condition, scope)}:", *indented(block(field(node, "consequence"), scope.inside()))]
+    lines = [f"if {truth(condition, scope).text}:", *indented(block(field(node, "consequence"), scope.inside()))]
     otherwise = node.child_by_field_name("alternative")
     if otherwise is None:
         return lines
@@ -373,7 +444,7 @@ def _throw(node: Node, scope: Scope) -> Lines:
 
 def _try(node: Node, scope: Scope) -> Lines:
     lines = ["try:", *indented(block(field(node, "body"), scope))]
-    if any(STOP in each for each in lines):
+    if scope.wary or any(STOP in each for each in lines):
         lines += ["except NotImplementedError:", "    raise"]  # which the handler below would take for an error
     handler = node.child_by_field_name("handler")
     if handler is not None:
@@ -385,6 +456,8 @@ def _try(node: Node, scope: Scope) -> Lines:
         lines += [f"except Exception as {said}:" if used else "except Exception:", *indented(body)]
     finalizer = node.child_by_field_name("finalizer")
     if finalizer is not None:
+        if any(each.type in ("return_statement", "continue_statement", "break_statement") for each in walk(finalizer)):
+            raise Untranslated(finalizer, "a finally that ends what was raised")
         lines += ["finally:", *indented(block(field(finalizer, "body"), scope))]
     return lines
 
@@ -393,9 +466,15 @@ def _for(node: Node, scope: Scope) -> Lines:
     if text(field(node, "operator")) != "of":
         raise Untranslated(node, "for ... in")
     target, items = field(node, "left"), field(node, "right")
+    if any(each.type == "await" for each in node.children):
+        raise Untranslated(node, "for await")
+    if not any(each.type in ("const", "let") for each in node.children):
+        raise Untranslated(node, "a loop over a variable from elsewhere")
     inner = scope.inside()
     names = [target] if target.type == "identifier" else named(target)
     if any(each.type != "identifier" for each in names):
+        raise Untranslated(node, "a loop that takes its items apart")
+    if target.type != "identifier" and (len(names) != 2 or None in _places(target) or target.type != "array_pattern"):
         raise Untranslated(node, "a loop that takes its items apart")
     kind: Kind = "dict" if kind_of(items, scope) == "list" else "unknown"
     said = ", ".join(inner.named(text(each), kind) for each in names)
@@ -403,7 +482,10 @@ def _for(node: Node, scope: Scope) -> Lines:
 
 
 def _while(node: Node, scope: Scope) -> Lines:
-    return [f"while {py(field(node, 'condition'), scope)}:", *indented(block(field(node, "body"), scope.inside()))]
+    return [
+        f"while {truth(field(node, 'condition'), scope).text}:",
+        *indented(block(field(node, "body"), scope.inside())),
+    ]
 
 
 def _switch(node: Node, scope: Scope) -> Lines:
@@ -419,6 +501,8 @@ def _switch(node: Node, scope: Scope) -> Lines:
             continue  # the next case is answered alike
         if len(body) == 1 and body[0].type == "statement_block":
             body = named(body[0])
+        if not body:
+            raise Untranslated(each, "an empty case")
         if body[-1].type not in ("break_statement", "return_statement", "throw_statement") and each.next_named_sibling:
             raise Untranslated(each, "a case that falls into the next one")
         inner = scope.inside()
@@ -438,8 +522,10 @@ def _literal(node: Node) -> str:
     raise Untranslated(node, "a case that is no literal")
 
 
-def _only(word: str) -> Callable[[Node, Scope], Lines]:
-    return lambda node, scope: [word]
+def _continue(node: Node, scope: Scope) -> Lines:
+    if named(node):
+        raise Untranslated(node, "continue with a label")
+    return ["continue"]
 
 
 def _nothing(node: Node, scope: Scope) -> Lines:
@@ -460,7 +546,7 @@ _TRANSLATIONS: dict[str, Callable[[Node, Scope], Lines]] = {
     "while_statement": _while,
     "switch_statement": _switch,
     "statement_block": block,
-    "continue_statement": _only("continue"),
+    "continue_statement": _continue,
     "empty_statement": _nothing,
     "type_alias_declaration": _nothing,
     "interface_declaration": _nothing,

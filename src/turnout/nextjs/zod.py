@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import keyword
+import re
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -10,13 +12,15 @@ from .expressions import py
 from .kinds import chain, root
 from .names import class_name, quoted
 from .scope import Scope
-from .syntax import Untranslated, line, named, string, text, unwrapped
+from .syntax import Untranslated, named, string, text, unwrapped
 from .syntax import field as part
 
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
+# A "$" of Python's is also before a last line break, which has to be ruled out.
+END = r"$(?!\n)"
+EMAIL = r"^[A-Za-z0-9_'+\-]+(\.[A-Za-z0-9_'+\-]+)*@([A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}" + END
 _BASES = {
     "string": "str",
     "number": "float",
@@ -26,7 +30,8 @@ _BASES = {
     "date": "datetime",
     "bigint": "int",
 }
-_TRANSFORMS = frozenset({"trim", "toLowerCase", "toUpperCase"})
+# A field of such a name would stand in the way of the fields below it.
+_HIDING = frozenset({"str", "int", "float", "bool", "list", "dict", "datetime"})
 _WITHOUT_EFFECT = frozenset({"describe", "finite", "safe", "brand", "readonly"})
 
 
@@ -69,7 +74,7 @@ def structs(name: str, node: Node, scope: Scope) -> list[str]:
         raise Untranslated(node, "a schema that is no z.object()")
     strict = steps[0][0] == "strictObject"
     for step, _ in steps[1:]:
-        if step not in ("strict", "passthrough", "strip", "describe"):
+        if step not in ("strict", "strip", "describe"):
             raise Untranslated(node, f".{step}() of a schema")
         strict = strict or step == "strict"
     shape = unwrapped(named(steps[0][1])[0])
@@ -82,7 +87,7 @@ def structs(name: str, node: Node, scope: Scope) -> list[str]:
             raise Untranslated(each, "a field that is not written out")
         key = part(each, "key")
         label = string(key) if key.type == "string" else text(key)
-        if not label.isidentifier():
+        if not label.isidentifier() or keyword.iskeyword(label) or label in _HIDING:
             raise Untranslated(each, f"a field called {label!r}")
         kind = _type(part(each, "value"), f"{name}{class_name(label)}", scope, before)
         default = "" if kind.default is None else f" = {kind.default}"
@@ -101,10 +106,12 @@ def _type(node: Node, name: str, scope: Scope, before: list[str]) -> Type:
         raise Untranslated(node, "a field that is no schema of zod")
     steps = chain(node)
     if steps[0] == ("coerce", None):
-        steps = steps[1:]
+        raise Untranslated(node, "z.coerce: a Struct takes a value as it was sent")
     kind, rest = _first(node, steps, name, scope, before)
     for step, given in rest:
         _refine(node, kind, step, named(given) if given is not None else [], scope)
+    if len(kind.bounds.keys() & {"gt", "ge"}) > 1 or len(kind.bounds.keys() & {"lt", "le"}) > 1:
+        raise Untranslated(node, "two bounds on one side")
     if kind.bounds:
         scope.use("typing", "Annotated")
         scope.use("msgspec", "Meta")
@@ -128,16 +135,23 @@ def _first(
         values = named(unwrapped(inner[0])) if step == "enum" and unwrapped(inner[0]).type == "array" else [inner[0]]
         if step == "enum" and unwrapped(inner[0]).type != "array":
             raise Untranslated(node, "an enum that is not written out")
+        values = named(unwrapped(inner[0])) if unwrapped(inner[0]).type == "array" else values
+        if any(unwrapped(each).type not in ("string", "null") and not text(each).isdigit() for each in values):
+            raise Untranslated(node, "a literal that is no text and no whole number")
         return Type(f"Literal[{', '.join(py(each, scope) for each in values)}]"), steps[1:]
     if step == "array" and inner:
         return Type(f"list[{_type(inner[0], name, scope, before).annotation()}]"), steps[1:]
     if step == "record" and inner:
+        if len(inner) == 2 and text(inner[0]) != "z.string()":
+            raise Untranslated(node, "a record whose keys are checked")
         return Type(f"dict[str, {_type(inner[-1], name, scope, before).annotation()}]"), steps[1:]
     if step in ("optional", "nullable") and inner:
         kind = _type(inner[0], name, scope, before)
         return kind, [(step, None), *steps[1:]]
     if step == "union" and inner:
         kinds = [_type(each, name, scope, before).annotation() for each in named(unwrapped(inner[0]))]
+        if any(kinds.index(each) != place or not _PLAIN.fullmatch(each) for place, each in enumerate(kinds)):
+            raise Untranslated(node, "a union of more than texts, numbers and bools")
         return Type(" | ".join(kinds)), steps[1:]
     if step == "object" and given is not None:
         before += structs(name, _object_of(node), scope)
@@ -153,7 +167,8 @@ def _object_of(node: Node) -> Node:
     return node
 
 
-_PATTERNS = {"email": EMAIL, "url": r"^https?://"}
+_PATTERNS = {"email": EMAIL, "url": r"^https?://[^\s/?#]+[^\s]*" + END}
+_PLAIN = re.compile(r"str|float|int|bool|None")
 _SIGNS = {"positive": ("gt", "0"), "nonnegative": ("ge", "0"), "negative": ("lt", "0"), "nonpositive": ("le", "0")}
 # As bounds of a text or a list, and of a number.
 _LIMITS = {
@@ -164,6 +179,10 @@ _LIMITS = {
 
 def _refine(node: Node, kind: Type, step: str, given: list[Node], scope: Scope) -> None:
     sized = kind.base == "str" or kind.base.startswith(("list[", "dict["))
+    if step in _LIMITS and given and not sized and kind.base not in ("float", "int"):
+        raise Untranslated(node, f".{step}() of what is no text, list or number")
+    if "pattern" in kind.bounds and (step in _PATTERNS or step == "regex"):
+        raise Untranslated(node, "two patterns")
     if step in _LIMITS and given:
         kind.bounds[_LIMITS[step][0 if sized else 1]] = py(given[0], scope)
     elif step == "length" and given:
@@ -179,26 +198,74 @@ def _refine(node: Node, kind: Type, step: str, given: list[Node], scope: Scope) 
         kind.bounds["pattern"] = f"r{quoted(_PATTERNS[step])}".replace("\\\\", "\\")
     elif step == "regex" and given and unwrapped(given[0]).type == "regex":
         kind.bounds["pattern"] = _pattern(unwrapped(given[0]))
+    elif step in ("uuid", "datetime") and kind.bounds:
+        raise Untranslated(node, f".{step}() with other checks")
     elif step == "uuid":
         kind.base = "UUID"
     elif step == "datetime":
+        if given:
+            raise Untranslated(node, ".datetime() with options")
         kind.base = "datetime"
     elif step in ("optional", "nullish"):
         kind.none, kind.default = True, "None"
+        scope.gaps = True
     elif step == "nullable":
         kind.none = True
     elif step == "default" and given:
-        kind.default = py(given[0], scope)
-    elif step in _TRANSFORMS:
-        scope.note(line(node), f".{step}() changes a text before it is checked; a Struct takes it as it was sent")
+        kind.default = _default(unwrapped(given[0]), kind)
     elif step not in _WITHOUT_EFFECT:
         raise Untranslated(node, f".{step}()")
 
 
+def _default(node: Node, kind: Type) -> str:
+    """A default; one that is made anew for each body only where it is empty."""
+    if node.type in ("array", "object"):
+        if named(node) or not kind.base.startswith("list[" if node.type == "array" else "dict["):
+            raise Untranslated(node, "a default that is not plain")
+        return "[]" if node.type == "array" else "{}"
+    if node.type == "string":
+        return quoted(string(node))
+    if node.type not in ("number", "true", "false", "null") or kind.base in ("UUID", "datetime"):
+        raise Untranslated(node, "a default that is not plain")
+    return {"true": "True", "false": "False", "null": "None"}.get(node.type, text(node))
+
+
+# A piece of a regular expression: an escape, or a character that means something.
+_PIECE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)|\(\?.|.", re.DOTALL)
+_CLASSES = {"d": "0-9", "w": "A-Za-z0-9_"}
+
+
 def _pattern(node: Node) -> str:
-    """A regular expression's literal; flags and what Python spells otherwise are refused."""
+    """A regular expression's literal, where Python has one that takes no more than that."""
     pattern = text(part(node, "pattern"))
-    flags = node.child_by_field_name("flags")
-    if flags is not None or '"' in pattern or "(?<" in pattern or "\\p" in pattern or "[^]" in pattern:
+    if node.child_by_field_name("flags") is not None or '"' in pattern:
         raise Untranslated(node, "a regular expression")
-    return f'r"{pattern.replace(chr(92) + "/", "/")}"'
+    said, inside = "", False
+    for piece in _PIECE.findall(pattern):
+        said += _piece(node, piece, inside=inside)
+        inside = piece == "[" or (inside and piece != "]")
+    if "[]" in said or "[^]" in said:
+        raise Untranslated(node, "a regular expression")
+    try:
+        re.compile(said)
+    except (re.error, FutureWarning):
+        raise Untranslated(node, "a regular expression") from None
+    return f'r"{said}"'
+
+
+def _piece(node: Node, piece: str, *, inside: bool) -> str:
+    if piece[0] == "\\" and piece[1:2].isalnum():
+        if piece[1] in _CLASSES:  # Python's are all the digits and letters that there are
+            return _CLASSES[piece[1]] if inside else f"[{_CLASSES[piece[1]]}]"
+        if (piece[1] in "DWS" and inside) or piece[1] not in "DWSsnrtfvux":
+            raise Untranslated(node, "a regular expression")
+        return {"D": "[^0-9]", "W": "[^A-Za-z0-9_]"}.get(piece[1], piece)
+    if piece == "\\/":
+        return "/"
+    if piece[:2] == "(?" and not piece.startswith(("(?:", "(?=", "(?!")):
+        raise Untranslated(node, "a regular expression")
+    if inside:
+        if piece in ("[", "&", "|", "~"):
+            return f"\\{piece}"
+        return piece
+    return {"$": END, ".": r"[^\n\r\u2028\u2029]"}.get(piece, piece)
