@@ -35,6 +35,12 @@ def test_the_document_is_written_to_a_file(tmp_path: Path) -> None:
     assert document["paths"]["/api/hello"]["get"]["summary"] == "Say hello."
 
 
+def test_folders_on_the_way_to_the_file_are_made(tmp_path: Path) -> None:
+    make_project(tmp_path, GOOD)
+    assert check(tmp_path, "--openapi", "public/v1/openapi.json").returncode == 0
+    assert (tmp_path / "public/v1/openapi.json").exists()
+
+
 def test_a_dash_stands_for_the_output_which_holds_nothing_else(tmp_path: Path) -> None:
     make_project(tmp_path, {**GOOD, "app/api/open/route.py": "def POST() -> None:\n    pass\n"})
     done = check(tmp_path, "--openapi", "-")
@@ -60,6 +66,8 @@ def test_two_things_are_not_written_to_one_output(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_written_is_a_problem(tmp_path: Path) -> None:
     make_project(tmp_path, GOOD)
-    done = check(tmp_path, "--openapi", "missing/openapi.json")
+    done = check(tmp_path, "--openapi", "app")
 
-    assert done.returncode == 3 and "missing/openapi.json" in done.stderr
+    assert done.returncode == 3 and done.stderr == (
+        "turnout: app: the document cannot be written: Is a directory\n  cure: choose another file\n"
+    )

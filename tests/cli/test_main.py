@@ -41,6 +41,11 @@ def test_every_command_has_help_of_its_own(tmp_path, name):
     assert done.stdout.startswith(f"usage: turnout {name}")
 
 
+def test_help_of_a_command_may_be_asked_for_in_two_ways(tmp_path):
+    assert turnout("help", "dev", cwd=tmp_path).stdout == turnout("dev", "--help", cwd=tmp_path).stdout
+    assert turnout("help", "dve", cwd=tmp_path).returncode == 2
+
+
 def test_the_version_is_printed(tmp_path):
     assert turnout("--version", cwd=tmp_path).stdout.startswith("turnout 0.")
 

@@ -74,7 +74,13 @@ def _write_openapi(project: Project | None, place: str) -> None:
     if place == "-":
         sys.stdout.write(text)
     else:
-        Path(place).write_text(text, encoding="utf-8")
+        try:
+            Path(place).parent.mkdir(parents=True, exist_ok=True)
+            Path(place).write_text(text, encoding="utf-8")
+        except OSError as exc:
+            raise ConfigError(
+                f"the document cannot be written: {exc.strerror}", file=place, cure="choose another file"
+            ) from exc
 
 
 def _print_undeclared(routes: list[dict[str, Any]], out: TextIO) -> None:
