@@ -68,6 +68,12 @@ def test_an_empty_folder_and_the_current_one_will_do(tmp_path):
     assert (tmp_path / "app" / "api" / "hello" / "route.py").is_file()
 
 
+def test_the_next_command_can_be_pasted(tmp_path):
+    done = run("turnout", "new", "my shop", cwd=tmp_path)
+
+    assert done.stdout == "created my shop; now: cd 'my shop' && turnout dev\n"
+
+
 def test_a_name_without_a_letter_is_refused(tmp_path):
     done = run("turnout", "new", "___", cwd=tmp_path)
 

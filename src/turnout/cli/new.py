@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from pathlib import Path
 
 from ..errors import ConfigError
@@ -232,7 +233,7 @@ def run(args: argparse.Namespace) -> int:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text.replace("@NAME@", name), encoding="utf-8")
     agents.write(folder)
-    steps = "turnout dev" if folder.absolute() == Path.cwd() else f"cd {folder} && turnout dev"
+    steps = "turnout dev" if folder.absolute() == Path.cwd() else f"cd {shlex.quote(str(folder))} && turnout dev"
     print(f"created {folder}; now: {steps}")
     return 0
 
