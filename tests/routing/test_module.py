@@ -272,6 +272,10 @@ def test_a_missing_package_says_what_to_install(root):
     assert "install" in str(refusal(root, "import a_package_nobody_has").cure)
 
 
+def test_a_name_that_is_not_there_is_named_in_the_cure(root):
+    assert "import or define 'boolean'" in str(refusal(root, "def GET(pinned: boolean): ...").cure)
+
+
 def test_a_missing_file_of_the_project_says_so(root):
     write(root, "lib/x.py")
     importable(root)

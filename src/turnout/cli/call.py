@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
         headers["content-type"] = "application/json" if is_json else "application/x-www-form-urlencoded"
     root = project_root(args.root)
     configure_log("development")
+    # The first request of a process also imports and compiles what it needs, and nobody waits behind this one.
+    logging.getLogger("turnout.stalls").disabled = True
     app = load(root, "development").app
     answer = asyncio.run(_call(app, args.method, args.target, headers, body))
     _show(answer, args.include)

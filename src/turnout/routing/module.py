@@ -224,7 +224,9 @@ def _cure(exc: BaseException, root: Path) -> str:
         return f"install the package ({top!r} is its import name), or create {top}.py in the project folder"
     if isinstance(exc, SystemExit):
         return "a route module must not end the process while it is imported"
-    return "the traceback of the cause says more; a route module runs once, when it is loaded"
+    if isinstance(exc, NameError) and exc.name:
+        return f"check the spelling, or import or define {exc.name!r} above this line"
+    return "mend the line; it runs once, when the file is loaded, so what is for requests belongs into a handler"
 
 
 def _is_own(name: str, root: Path) -> bool:
