@@ -114,6 +114,14 @@ def test_no_page_is_wider_than_a_narrow_screen(visit: Visit) -> None:
         assert ada.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
 
 
+def test_the_header_leaves_a_phone_to_the_page(visit: Visit) -> None:
+    reader = visit(viewport={"width": 360, "height": 640})
+    for path in OPEN.values():
+        reader.go(path)
+        header = reader.page.locator("header").bounding_box()
+        assert header and header["height"] <= 120, path
+
+
 def test_text_may_be_twice_as_large(visit: Visit) -> None:
     reader = visit(viewport={"width": 640, "height": 640})
     for name, path in OPEN.items():
