@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .kinds import RESPONSES, chain, kind_of, root
 from .names import attribute, quoted, snake
 from .scope import Scope
-from .syntax import Untranslated, arrow_parts, field, line, named, string, text, unwrapped, walk
+from .syntax import Untranslated, arrow_parts, field, has_optional, line, named, string, text, unwrapped, walk
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -193,10 +193,6 @@ def _named_call(node: Node, name: str, scope: Scope, py: Say) -> str:
         return number(given[0], scope, py) if name == "Number" else f"float({py(given[0], scope)})"
     if name == "String" and len(given) == 1 and kind_of(given[0], scope) not in ("bool", "list", "dict"):
         return f"str({py(given[0], scope)})"
-    if name == "Boolean" and len(given) == 1:
-        from .expressions import truth
-
-        return as_bool(truth(given[0], scope)).text
     if name == "encodeURIComponent" and len(given) == 1:
         scope.use("urllib.parse", "quote")
         return f'quote({py(given[0], scope)}, safe="")'
@@ -225,18 +221,13 @@ def _named_call(node: Node, name: str, scope: Scope, py: Say) -> str:
     return f"{scope.names.get(name) or snake(name)}({_plain(given, scope, py)})"
 
 
-def as_bool(condition: Any) -> Any:
-    """A condition as True or False itself."""
-    asks = condition.level in (4, 5) or condition.text.startswith(("isinstance(", "any(", "all("))
-    return condition if asks else type(condition)(f"bool({condition.text})")
-
-
 def _unwaited(node: Node, said: str) -> str:
     """A call of an async function that nobody awaits: as what is returned it is a promise that is awaited later."""
     above = node.parent
     if above is not None and above.type == "return_statement":
         return f"await {said}"
-    if above is not None and above.type == "array" and "Promise.all" in text(above.parent.parent or above):
+    outer = above.parent.parent if above is not None and above.type == "array" and above.parent is not None else None
+    if outer is not None and text(outer).startswith("Promise.all("):
         return said
     raise Untranslated(node, "a promise that is not awaited here")
 
@@ -289,8 +280,6 @@ def _options(node: Node, call: Node) -> dict[str, Node]:
 def _method_call(node: Node, function: Node, scope: Scope, py: Say) -> str:
     owner, name = unwrapped(field(function, "object")), text(field(function, "property"))
     given = arguments(node)
-    from .expressions import has_optional
-
     if has_optional(function) and not _is_sure(owner, scope):
         raise Untranslated(node, "?. before a call")
     if owner.type == "identifier":

@@ -16,7 +16,7 @@ from .kinds import is_params, kind_of, root
 from .layout import FALSE
 from .names import attribute, quoted, snake
 from .scope import Scope
-from .syntax import Untranslated, arrow_parts, field, named, string, text, unescaped, unwrapped, walk
+from .syntax import Untranslated, arrow_parts, field, has_optional, named, string, text, unescaped, unwrapped, walk
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -241,7 +241,7 @@ def _unary(node: Node, scope: Scope) -> Code:
     if operator == "!":
         inner = unwrapped(operand)
         if inner.type == "unary_expression" and text(field(inner, "operator")) == "!":
-            return calls.as_bool(truth(field(inner, "argument"), scope))
+            return _as_bool(truth(field(inner, "argument"), scope))
         return truth(node, scope)
     if operator == "-":
         return Code(f"-{py(operand, scope, SIGN)}", SIGN)
@@ -253,6 +253,13 @@ def _unary(node: Node, scope: Scope) -> Code:
 _SAME = {"<": ("<", COMPARE), ">": (">", COMPARE), "<=": ("<=", COMPARE), ">=": (">=", COMPARE)}
 _ARITHMETIC = {"-": ADD, "*": MULTIPLY, "%": MULTIPLY, "/": MULTIPLY, "&": BITS, "^": BITS}
 _EQUAL = {"===": "==", "==": "==", "!==": "!=", "!=": "!="}
+
+
+def _as_bool(condition: Code) -> Code:
+    """A condition as True or False itself."""
+    if condition.level in (NOT, COMPARE) or condition.text.startswith(("isinstance(", "any(", "all(")):
+        return condition
+    return Code(f"bool({condition.text})")
 
 
 def _binary(node: Node, scope: Scope) -> Code:
@@ -551,18 +558,6 @@ def _subscript(node: Node, scope: Scope) -> Code:
     raise Untranslated(node, "[ ] of something unknown, which is undefined there where it raises here")
 
 
-def has_optional(node: Node) -> bool:
-    """Whether a chain has a ``?.`` somewhere, which ends all of it there."""
-    while node.type in ("member_expression", "call_expression", "subscript_expression", "non_null_expression"):
-        if any(child.type == "optional_chain" for child in node.named_children):
-            return True
-        if node.type == "non_null_expression":
-            node = named(node)[0]
-        else:
-            node = field(node, "function" if node.type == "call_expression" else "object")
-    return False
-
-
 def nth(items: str, place: int, *, simple: bool) -> tuple[str, int]:
     """The item of *items* at *place*, None if there are not so many, and how tightly that binds."""
     if simple:
@@ -587,6 +582,8 @@ def _call(node: Node, scope: Scope) -> Code:
         [what] = calls.arguments(node) if len(calls.arguments(node)) == 1 else [node]
         if what is not node:
             return Code(f"{py(what, scope, BITS)} in {py(field(function, 'object'), scope, BITS)}", COMPARE)
+    if text(function) == "Boolean" and len(calls.arguments(node)) == 1:
+        return _as_bool(truth(calls.arguments(node)[0], scope))
     return Code(calls.call(node, scope, py))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 WIDTH = 100
 FALSE = '(None, False, 0, "")'  # what is false in JavaScript; [] and {} are not
 _OPEN, _CLOSE = "([{", ")]}"
@@ -11,6 +13,9 @@ def fold(line: str) -> list[str]:
     """*line* in lines of at most ``WIDTH``, where its brackets allow it."""
     if len(line) <= WIDTH or line.lstrip().startswith("#"):
         return [line]
+    chained = _chain(line)
+    if chained:
+        return chained
     pair = _outermost(line)
     if pair is None:
         return [line]
@@ -26,6 +31,38 @@ def fold(line: str) -> list[str]:
     for item in items:
         folded += fold(f"{indent}{item}{comma}")
     return [*folded, *fold(indent[4:] + line[end:])]
+
+
+_CALLS = 4  # from so many on a chain is a line for each
+
+
+def _chain(line: str) -> list[str]:
+    """``found = await db.from_("a").select("b").eq(...)`` with a line for each call; nothing if it is no such chain."""
+    match = re.match(r"(\s*)((?:[\w, ]+ = |return )?)(await )?(?=[\w])", line)
+    if match is None:
+        return []
+    indent, head, waits = match[1], match[2], match[3] or ""
+    chain = line[match.end() :]
+    steps, depth, begin = [], 0, 0
+    for place, char in _code(chain):
+        if char in _OPEN:
+            depth += 1
+        elif char in _CLOSE:
+            depth -= 1
+        elif depth == 0 and char == "." and chain[place - 1] == ")":
+            steps.append(chain[begin:place])
+            begin = place
+        elif depth == 0 and not (char.isalnum() or char in "._"):
+            return []
+    steps.append(chain[begin:])
+    if len(steps) < _CALLS or not chain.endswith(")"):
+        return []
+    inner = indent + "    "
+    return [
+        f"{indent}{head}{waits}(",
+        *(part for step in steps for part in fold(inner + step)),
+        f"{indent})",
+    ]
 
 
 def _outermost(line: str) -> tuple[int, int] | None:

@@ -178,24 +178,25 @@ def _parts(pattern: Node) -> list[Part]:
         elif each.type == "object_assignment_pattern":
             found.append((text(field(each, "left")), text(field(each, "left")), field(each, "right"), []))
         elif each.type == "pair_pattern":
-            key, value = field(each, "key"), field(each, "value")
-            if key.type not in ("property_identifier", "string"):
-                raise Untranslated(each, "a pattern with a computed name")
-            key = string(key) if key.type == "string" else text(key)
-            if value.type == "assignment_pattern":
-                value, default = field(value, "left"), field(value, "right")
-                if value.type != "identifier":
-                    raise Untranslated(each, "a pattern inside a pattern")
-                found.append((key, text(value), default, []))
-            elif value.type == "object_pattern":
-                found.append((key, "", None, _parts(value)))
-            elif value.type == "identifier":
-                found.append((key, text(value), None, []))
-            else:
-                raise Untranslated(each, "a pattern inside a pattern")
+            found.append(_pair_part(each))
         else:
             raise Untranslated(each, "a pattern with the rest of an object")
     return found
+
+
+def _pair_part(node: Node) -> Part:
+    """``key: variable``, ``key: variable = default`` and ``key: { ... }`` of a pattern."""
+    named_by, value = field(node, "key"), field(node, "value")
+    if named_by.type not in ("property_identifier", "string"):
+        raise Untranslated(node, "a pattern with a computed name")
+    key, default = string(named_by) if named_by.type == "string" else text(named_by), None
+    if value.type == "object_pattern":
+        return (key, "", None, _parts(value))
+    if value.type == "assignment_pattern":
+        value, default = field(value, "left"), field(value, "right")
+    if value.type != "identifier":
+        raise Untranslated(node, "a pattern inside a pattern")
+    return (key, text(value), default, [])
 
 
 def _take_apart(node: Node, parts: list[Part], value: Node, scope: Scope) -> Lines:

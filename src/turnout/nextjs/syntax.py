@@ -92,6 +92,18 @@ def unwrapped(node: Node) -> Node:
     return node
 
 
+def has_optional(node: Node) -> bool:
+    """Whether a chain has a ``?.`` somewhere, which ends all of it there."""
+    while node.type in ("member_expression", "call_expression", "subscript_expression", "non_null_expression"):
+        if any(child.type == "optional_chain" for child in node.named_children):
+            return True
+        if node.type == "non_null_expression":
+            node = named(node)[0]
+        else:
+            node = field(node, "function" if node.type == "call_expression" else "object")
+    return False
+
+
 def string(node: Node) -> str:
     """The value of a string literal."""
     parts = []
