@@ -97,6 +97,31 @@ async def test_a_route_answers_what_theirs_would(theirs: str, sent: Any, wanted:
     assert await answer(found, tmp_path, sent) == (200, wanted)
 
 
+async def test_a_body_that_is_read_later_is_a_body(tmp_path: Path) -> None:
+    theirs = "let body; try { body = await request.json(); } catch { return Response.json('bad', { status: 400 }) }"
+    found = post(f"{theirs} return Response.json([body.x, body.y === undefined]);")
+    assert await answer(found, tmp_path, {"x": 1}) == (200, [1, True])
+
+
+async def test_a_failed_safe_parse_is_not_what_a_catch_is_for(tmp_path: Path) -> None:
+    theirs = """
+    import { z } from 'zod'
+    const Body = z.object({ a: z.string() })
+    export async function POST(request: Request) {
+      try {
+        const result = Body.safeParse(await request.json())
+        if (!result.success) return Response.json({}, { status: 400 })
+        return Response.json(result.data.a)
+      } catch (error) {
+        return Response.json({}, { status: 500 })
+      }
+    }
+    """
+    async with client_of(tmp_path, {"app/route.py": translate(theirs.encode()).source}) as client:
+        assert (await client.post("/", json={"a": 1})).status == 422
+        assert (await client.post("/", json={"a": "x"})).json() == "x"
+
+
 async def test_the_id_of_a_body_is_not_the_id_of_the_path(tmp_path: Path) -> None:
     theirs = "const { id } = await request.json(); return Response.json([(await params).id, id]);"
     found = post(theirs, slugs={"id": "str"})
@@ -147,9 +172,12 @@ STOPPED = [
     "send();",
     "if (PATTERN.test(a)) { return x }",
     "const level = Level.High;",
+    "try { go() } catch (e) { if (e instanceof NextResponse) { return e } throw e }",
+    "const t = userAgent(request);",
 ]  # fmt: skip
 BEFORE = """
 import { z } from 'zod'
+import { userAgent } from 'next/server'
 import { go, load } from '@/lib/go'
 let counter = 0
 const PATTERN = /^a/

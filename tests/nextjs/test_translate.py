@@ -102,7 +102,7 @@ SAME = [
     ("const s = await createClient(); const { data, error } = await s.from('t').select('*').in('id', [1]);",
      's = await create_client()\ndata = (await s.table("t").select("*").in_("id", [1]).execute()).data'),
     ("const s = createClient(); const { data: { user } } = await s.auth.getUser();",
-     "s = await create_client()\nuser = (await s.auth.get_user()).user"),
+     "s = await create_client()\nfound = await s.auth.get_user()\nuser = found.user if found is not None else None"),
     ("const class_ = 1; const json = 2; const list = 3;", "class_ = 1\njson_ = 2\nlist_ = 3"),
     ("// why\nconst a = 1;", "# why\na = 1"),
 ]  # fmt: skip

@@ -200,6 +200,12 @@ def _named_call(node: Node, name: str, scope: Scope, py: Say) -> str:
         scope.use("turnout", _OURS[name])
         if name in ("redirect", "permanentRedirect") and len(given) != 1:
             raise Untranslated(node, f"{name}() with more than a path")
+        if name == "revalidateTag":
+            given = given[:1]  # how long it may still be given is of no matter where it ends at once
+        if name == "revalidatePath" and len(given) > 1:
+            if text(given[1]).strip("\"'") != "page":
+                raise Untranslated(node, "revalidatePath() of a layout")
+            given = given[:1]
         status = ", 308" if name == "permanentRedirect" else ""
         if name == "createClient" and any("SERVICE_ROLE" in text(each) for each in given):
             scope.imports["turnout"].discard("create_client")

@@ -391,6 +391,10 @@ _GLOBALS = frozenset(
         "module",
         "exports",
         "__dirname",
+        "NextResponse",
+        "NextRequest",
+        "Response",
+        "Request",
         "this",
         "arguments",
     ]

@@ -51,6 +51,10 @@ def kind_of(node: Node, scope: Scope) -> Kind:
         return _kind_of_operation(node, scope)
     if node.type in ("new_expression", "call_expression"):
         return _kind_of_made(node, scope)
+    if node.type == "ternary_expression":
+        yes, no = field(node, "consequence"), field(node, "alternative")
+        kind = kind_of(yes, scope)
+        return kind if kind == kind_of(no, scope) or (kind == "dict" and text(no) == "null") else "unknown"
     return "unknown"
 
 
@@ -76,6 +80,8 @@ def _kind_of_member(owner: Node, name: str, scope: Scope) -> Kind:
         return "text"
     if inner == "answer" and name in ("ok", "status"):
         return "bool" if name == "ok" else "number"
+    if inner == "error" and name == "message":
+        return "text"
     if name == "value" and inner == "text":
         return "text"  # of a cookie
     if is_params(owner, scope):

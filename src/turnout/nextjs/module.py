@@ -24,6 +24,12 @@ _CONSTANTS = {"revalidate": "revalidate", "maxDuration": "max_duration"}
 _NEEDLESS = ("dynamic", "runtime", "fetchCache", "preferredRegion", "dynamicParams")
 # Packages whose names are known to the translation.
 _KNOWN = ("next/server", "next/headers", "next/navigation", "next/cache", "next", "zod", "stripe")
+_TRANSLATED = frozenset(
+    {
+        *("NextResponse", "NextRequest", "cookies", "headers", "redirect", "permanentRedirect", "notFound", "after"),
+        *("revalidatePath", "revalidateTag", "z", "ZodError", "Stripe"),
+    }
+)
 _SUPABASE = ("@supabase/supabase-js", "@supabase/ssr", "@supabase/auth-helpers-nextjs")
 _OURS = frozenset({"createClient", "createServerClient", "createRouteHandlerClient"})
 # Libraries that speak to a database in their own words.
@@ -144,7 +150,7 @@ class _Module:
         local = package.startswith(("@/", "./", "../", "~/", "~~/", "src/"))
         foreign: list[str] = []
         for name, alias in _imported(clause):
-            if package in _SUPABASE or name in _OURS or (package in _KNOWN):
+            if package in _SUPABASE or name in _OURS or (package in _KNOWN and name in _TRANSLATED):
                 self._know(name, alias)
             elif local and alias in _ORMS:
                 foreign.append(alias)

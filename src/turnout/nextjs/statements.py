@@ -94,13 +94,30 @@ def declare(node: Node, scope: Scope) -> Lines:
     """``name = value``, in any of its shapes."""
     target = field(node, "name")
     value = node.child_by_field_name("value")
-    if value is None:
-        return [f"{scope.named(text(target))} = None"]
+    if value is None or (target.type == "identifier" and value.type in ("null", "undefined")):
+        return [f"{_named_for_later(node, text(target), scope)} = None"]
     if target.type == "identifier":
         return _declare_name(text(target), unwrapped(value), scope)
     if target.type == "object_pattern":
         return _take_apart(node, _parts(target), unwrapped(value), scope)
     return _take_items(target, unwrapped(value), scope)
+
+
+def _named_for_later(node: Node, name: str, scope: Scope) -> str:
+    """``let body;``, with what it holds where all that it is given later is the request's body."""
+    around = node.parent
+    while around is not None and around.type not in ("function_declaration", "arrow_function", "function_expression"):
+        around = around.parent
+    given = [
+        unwrapped(field(each, "right"))
+        for each in (walk(around) if around is not None else ())
+        if each.type == "assignment_expression" and text(field(each, "left")) == name
+    ]
+    whole = bool(given) and all(_is_whole_body(each, scope) for each in given)
+    said = scope.named(name, "dict" if whole else "unknown")
+    if whole:
+        scope.bodies.add(name)
+    return said
 
 
 def _take_items(target: Node, value: Node, scope: Scope) -> Lines:
@@ -272,10 +289,13 @@ def _take_supabase(node: Node, parts: list[Part], value: Node, scope: Scope) -> 
         if name == "error":
             scope.kinds[variable] = "gone"
         elif inner:
+            holder = scope.fresh("found")
             for part, alias, _, deeper in inner:
                 if deeper:
                     raise Untranslated(node, "a pattern inside a pattern")
-                lines.append(f"{scope.named(alias)} = ({said}).{part}")
+                # Nobody is signed in: Python's client gives None in place of the whole.
+                lines.append(f"{holder} = {said}")
+                lines.append(f"{scope.named(alias)} = {holder}.{attribute(part)} if {holder} is not None else None")
         elif name == "data" and said.endswith(".execute()"):
             lines.append(f"{scope.named(variable, 'dict')} = ({said}).data")
         elif name == "data":
@@ -284,7 +304,7 @@ def _take_supabase(node: Node, parts: list[Part], value: Node, scope: Scope) -> 
             lines.append(f"{scope.named(variable)} = ({said}).count")
         else:
             raise Untranslated(node, f"{name} of Supabase's answer")
-    if len(lines) > 1:
+    if sum(each.count(said) for each in lines) > 1:
         raise Untranslated(node, "several parts of one answer")
     return lines or [said]
 
@@ -367,11 +387,14 @@ def _return(node: Node, scope: Scope) -> Lines:
 
 def _expression(node: Node, scope: Scope) -> Lines:
     inner = unwrapped(named(node)[0])
-    if inner.type == "string":  # 'use server'
+    if inner.type == "string" or text(inner) == "await connection()":  # 'use server'; every request is awaited here
         return []
     if inner.type == "assignment_expression":
-        value = py(field(inner, "right"), scope)
-        return [f"{_target(field(inner, 'left'), scope)} = {value}"]
+        value, whole = py(field(inner, "right"), scope), text(field(inner, "left")) in scope.bodies
+        said = f"{_target(field(inner, 'left'), scope)} = {value}"
+        if whole and _is_whole_body(unwrapped(field(inner, "right")), scope):
+            scope.bodies.add(text(field(inner, "left")))
+        return [said]
     if inner.type == "augmented_assignment_expression":
         operator = text(field(inner, "operator"))
         if operator not in ("+=", "-=", "*=", "/="):
@@ -444,7 +467,10 @@ def _throw(node: Node, scope: Scope) -> Lines:
 
 
 def _try(node: Node, scope: Scope) -> Lines:
-    lines = ["try:", *indented(block(field(node, "body"), scope))]
+    lines = ["try:", *indented(block(field(node, "body"), scope.inside()))]
+    if _asks_whether_checked(field(node, "body")):
+        scope.use("turnout", "ValidationFailed")
+        lines += ["except ValidationFailed:", "    raise"]  # safeParse() throws nothing that there is to catch
     if scope.wary or any(STOP in each for each in lines):
         lines += ["except NotImplementedError:", "    raise"]  # which the handler below would take for an error
     handler = node.child_by_field_name("handler")
@@ -459,8 +485,13 @@ def _try(node: Node, scope: Scope) -> Lines:
     if finalizer is not None:
         if any(each.type in ("return_statement", "continue_statement", "break_statement") for each in walk(finalizer)):
             raise Untranslated(finalizer, "a finally that ends what was raised")
-        lines += ["finally:", *indented(block(field(finalizer, "body"), scope))]
+        lines += ["finally:", *indented(block(field(finalizer, "body"), scope.inside()))]
     return lines
+
+
+def _asks_whether_checked(body: Node) -> bool:
+    names = ("safeParse", "safeParseAsync")
+    return any(each.type == "member_expression" and text(field(each, "property")) in names for each in walk(body))
 
 
 def _for(node: Node, scope: Scope) -> Lines:
