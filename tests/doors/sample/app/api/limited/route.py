@@ -1,0 +1,5 @@
+rate_limit = "1/h"
+
+
+async def GET(request):
+    return {"ok": True}
