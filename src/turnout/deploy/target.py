@@ -36,6 +36,7 @@ TARGETS: dict[str, str] = {
     "server": "server",
     "container": "container",
     "aws-lambda": "aws_lambda",
+    "vercel": "vercel",
 }  # detected from the last to the first
 
 
