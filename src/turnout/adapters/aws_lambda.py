@@ -189,8 +189,9 @@ def _decode(body: bytes) -> str | None:
 def head(response: Response) -> tuple[int, list[tuple[str, str]]]:
     """Status and fields of *response*; the length of a stream is known only when its maker says so."""
     fields = guard.fields(response)
-    if response.chunks is None and response.status not in (204, 304):
-        fields.append(("content-length", str(len(response.body))))
+    length = len(response.body) if response.chunks is None else response.content_length
+    if length is not None and response.status not in (204, 304):
+        fields.append(("content-length", str(length)))
     return response.status, fields
 
 

@@ -31,7 +31,8 @@ def to_event(method: str, target: str, fields: list[tuple[str, str]], body: byte
     headers: dict[str, str] = {}
     for name, value in fields:
         name = name.lower()
-        headers[name] = f"{headers[name]},{value}" if name in headers else value
+        joint = "; " if name == "cookie" else ","
+        headers[name] = f"{headers[name]}{joint}{value}" if name in headers else value
     cookies = headers.pop("cookie", "")
     return {
         "version": "2.0",
@@ -50,7 +51,8 @@ def serve(function: Function, port: int) -> None:
 
     class Door(BaseHTTPRequestHandler):
         def handle_any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            chunked = self.headers.get("transfer-encoding", "").lower() == "chunked"
+            body = self.read_chunks() if chunked else self.rfile.read(int(self.headers.get("content-length") or 0))
             event = to_event(self.command, self.path, list(self.headers.items()), body, self.client_address[0])
             answer = function(event, _Context())
             content = b64decode(answer["body"]) if answer["isBase64Encoded"] else answer["body"].encode()
@@ -60,12 +62,25 @@ def serve(function: Function, port: int) -> None:
                     self.send_header(name, value)
             for cookie in answer.get("cookies", ()):
                 self.send_header("set-cookie", cookie)
-            if answer["statusCode"] not in (204, 304):
-                self.send_header("content-length", answer["headers"].get("content-length", str(len(content))))
+            length = answer["headers"].get("content-length", None if self.command == "HEAD" else str(len(content)))
+            if answer["statusCode"] not in (204, 304) and length is not None:
+                self.send_header("content-length", length)
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_HEAD = do_OPTIONS = do_POST = do_PUT = do_DELETE = do_PATCH = handle_any
+        def read_chunks(self) -> bytes:
+            found = b""
+            while size := int(self.rfile.readline().partition(b";")[0], 16):
+                found += self.rfile.read(size)
+                self.rfile.readline()
+            while self.rfile.readline().strip():
+                pass  # trailers
+            return found
+
+        def __getattr__(self, name: str) -> Callable[[], None]:
+            if name.startswith("do_"):  # of whatever method: the function says which it has
+                return self.handle_any
+            raise AttributeError(name)
 
     with HTTPServer(("127.0.0.1", port), Door) as server:
         print(f"the function answers on http://127.0.0.1:{server.server_port}", flush=True)
