@@ -143,7 +143,7 @@ _plain_heads: dict[str | None, bytes] = {}
 
 def head_bytes(response: Response) -> bytes:
     """The header block without framing fields, each line ended: for a door that writes bytes."""
-    if response._headers is None:
+    if response._headers is None and response.status != 304:  # a 304 has fewer than others of its type
         media_type = response._type
         ready = _plain_heads.get(media_type)
         if ready is None:
@@ -166,7 +166,7 @@ _plain_fields: dict[str | None, list[tuple[bytes, bytes]]] = {}
 
 def wire_fields(response: Response) -> list[tuple[bytes, bytes]]:
     """``fields`` as bytes, in a list of the caller's own: for a door that hands on pairs."""
-    if response._headers is not None:
+    if response._headers is not None or response.status == 304:
         return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields(response)]
     ready = _plain_fields.get(response._type)
     if ready is None:
