@@ -47,7 +47,8 @@ test: $(VENV)/.dev $(VENV)/aws-lambda-rie $(VENV)/knative tests/js/node_modules/
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not faults"
+	$(BIN)/python -m pytest -m faults
 
 test-deploy: $(VENV)/.dev $(VENV)/aws-lambda-rie $(VENV)/knative ## every target with the runtime that runs it, in the long form
 	TURNOUT_DEPLOY=full $(BIN)/python -m pytest tests/deploy

@@ -1,4 +1,4 @@
-"""One server of the example and one browser for all of these tests; each test has visitors of its own.
+"""One server of the example and one browser for the tests of a file; each test has visitors of its own.
 
 The server is production's, with two workers. Each visitor comes from another address, as the limits count by it.
 Without Chromium every test here is skipped, and says so. Pictures of the pages are in ``screenshots/`` afterwards.
@@ -32,7 +32,8 @@ FLAGS = [
 addresses = itertools.count(1)
 
 
-@pytest.fixture(scope="session")
+# Of one file each, and no longer: while Playwright's event loop runs, no other test of the process could have one.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     sync_api = pytest.importorskip(
         "playwright.sync_api", reason="playwright is not installed: no test drives a browser"
@@ -46,7 +47,7 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def blog(tmp_path_factory: pytest.TempPathFactory, chromium: Any) -> Iterator[Blog]:
     """The example with its samples, as ``turnout start`` serves it."""
     root = tmp_path_factory.mktemp("browser") / "blog"
