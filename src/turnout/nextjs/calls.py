@@ -232,8 +232,7 @@ def _unwaited(node: Node, said: str) -> str:
     above = node.parent
     if above is not None and above.type == "return_statement":
         return f"await {said}"
-    outer = above.parent.parent if above is not None and above.type == "array" and above.parent is not None else None
-    if outer is not None and text(outer).startswith("Promise.all("):
+    if above is not None and _is_gathered(above):
         return said
     raise Untranslated(node, "a promise that is not awaited here")
 
@@ -412,7 +411,13 @@ def _is_body(node: Node, scope: Scope) -> bool:
 
 def _parent_awaits(node: Node) -> bool:
     parent = node.parent
-    return parent is not None and parent.type == "await_expression"
+    return parent is not None and (parent.type == "await_expression" or _is_gathered(parent))
+
+
+def _is_gathered(node: Node) -> bool:
+    """Whether *node* is the list of a ``Promise.all([...])``."""
+    call = node.parent.parent if node.type == "array" and node.parent is not None else None
+    return call is not None and text(call).startswith("Promise.all(")
 
 
 _LEVELS = {"log": "info", "info": "info", "debug": "debug", "warn": "warning", "error": "error"}

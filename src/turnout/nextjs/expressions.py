@@ -555,11 +555,23 @@ def _subscript(node: Node, scope: Scope) -> Code:
         return Code(scope.slugs[string(index)])
     if has_optional(owner):
         raise Untranslated(node, "[ ] after ?.")
+    if index.type == "number" and text(index).isdigit() and _is_entered(node):
+        return Code(f"{py(owner, scope, ATOM)}[{text(index)}]")  # what is not there raises in both
     if index.type == "number" and text(index).isdigit():
         return Code(*nth(py(owner, scope, ATOM), int(text(index)), simple=is_simple(owner)))
     if kind_of(owner, scope) == "dict" or index.type == "string":
         return Code(f"{py(owner, scope, ATOM)}.get({py(index, scope)})")
     raise Untranslated(node, "[ ] of something unknown, which is undefined there where it raises here")
+
+
+def _is_entered(node: Node) -> bool:
+    """Whether a member of *node* is asked for, without a ``?.``."""
+    above = node.parent
+    while above is not None and above.type in ("parenthesized_expression", "as_expression", "non_null_expression"):
+        node, above = above, above.parent
+    if above is None or above.type != "member_expression" or field(above, "object") != node:
+        return False
+    return not any(child.type == "optional_chain" for child in above.named_children)
 
 
 def nth(items: str, place: int, *, simple: bool) -> tuple[str, int]:

@@ -26,7 +26,17 @@ _NEEDLESS = ("dynamic", "runtime", "fetchCache", "preferredRegion", "dynamicPara
 _KNOWN = ("next/server", "next/headers", "next/navigation", "next/cache", "next", "zod", "stripe")
 _TRANSLATED = frozenset(
     {
-        *("NextResponse", "NextRequest", "cookies", "headers", "redirect", "permanentRedirect", "notFound", "after"),
+        *(
+            "NextResponse",
+            "NextRequest",
+            "cookies",
+            "headers",
+            "redirect",
+            "permanentRedirect",
+            "notFound",
+            "after",
+            "connection",
+        ),
         *("revalidatePath", "revalidateTag", "z", "ZodError", "Stripe"),
     }
 )

@@ -129,7 +129,9 @@ def _take_items(target: Node, value: Node, scope: Scope) -> Lines:
         given = unwrapped(named(field(inner, "arguments"))[0])
         if given.type != "array" or len(named(given)) != len(places) or None in places:
             raise Untranslated(target, "a pattern that takes some of the items")
-        return [f"{', '.join(scope.named(name) for name in places if name)} = {said}"]
+        kinds = [kind_of(each, scope) for each in named(given)]
+        pairs = zip(places, kinds, strict=True)
+        return [f"{', '.join(scope.named(name, kind) for name, kind in pairs if name)} = {said}"]
     lines, holder = [], said
     if not said.isidentifier():
         holder = scope.fresh("found")
