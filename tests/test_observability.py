@@ -258,3 +258,37 @@ def test_each_request_is_a_span_where_a_provider_is_set(tmp_path: Path) -> None:
     assert "hunter2" not in json.dumps(outer)
     assert missing["name"] == "GET"
     assert "http.route" not in missing["attributes"]
+
+
+RELOAD = """
+    import sys
+    from pathlib import Path
+    from turnout.cli.dev import _reload
+    from turnout.dev.docspage import Docs
+
+    root, docs = Path(sys.argv[1]), Docs()
+    route = root / "app/posts/route.py"
+    said = []
+    for text in sys.argv[2:]:
+        route.write_text(text)
+        try:
+            _reload(root, docs)
+        except Exception as exc:
+            said.append(type(exc).__name__)
+        else:
+            from prometheus_client import REGISTRY
+            said.append(sorted(each.name for each in REGISTRY.collect() if each.name.startswith("posts_")))
+    print(said)
+"""
+
+
+def test_a_metric_of_a_route_is_there_once_after_each_reload(tmp_path: Path) -> None:
+    make_project(tmp_path, {"pyproject.toml": ON, "app/posts/route.py": ""})
+    made = (
+        "from prometheus_client import Counter\nmade = Counter('posts_made', 'Posts.')\nasync def GET(): made.inc()\n"
+    )
+    texts = [made, made, f"{made}read = Counter('posts_read', 'Read.')\n1 / 0\n", made]
+    # In a process of its own: the registry is the process's.
+    command = [sys.executable, "-c", textwrap.dedent(RELOAD), str(tmp_path), *texts]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=Path(__file__).parent)
+    assert done.stdout.strip() == "[['posts_made'], ['posts_made'], 'ConfigError', ['posts_made']]", done.stderr

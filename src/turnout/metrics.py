@@ -13,10 +13,12 @@ from __future__ import annotations
 import asyncio
 import hmac
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from time import perf_counter
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from .errors import ConfigError, Unauthorized
@@ -152,11 +154,41 @@ def _forget_the_dead(folder: Path) -> None:
     from prometheus_client.multiprocess import mark_process_dead
 
     for file in folder.glob("gauge_live*_*.db"):
-        pid = int(file.stem.rpartition("_")[2])
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+        with suppress(PermissionError, FileNotFoundError, ValueError):  # another user's, or gone by now
+            pid = int(file.stem.rpartition("_")[2])
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+
+
+def set_aside(modules: Iterable[ModuleType]) -> Callable[[], None]:
+    """Make room in the library's registry for the metrics of *modules*, which are about to be loaded anew.
+
+    It refuses a second metric of a name, also from the same line of the same file.
+
+    Returns:
+        What puts all back as it was, for a reload that failed.
+    """
+    from prometheus_client import REGISTRY
+
+    before = list(REGISTRY._collector_to_names)
+    known = {id(each) for each in before}
+    theirs = {id(value) for module in modules for value in vars(module).values() if id(value) in known}
+    for each in before:
+        if id(each) in theirs:
+            REGISTRY.unregister(each)
+
+    def restore() -> None:
+        # What a module has registered that then failed is in no module, so it is found by being new.
+        for each in list(REGISTRY._collector_to_names):
+            if id(each) not in known:
+                REGISTRY.unregister(each)
+        for each in before:
+            if each not in REGISTRY._collector_to_names:
+                REGISTRY.register(each)
+
+    return restore
 
 
 def _pattern(request: Request) -> str:

@@ -42,15 +42,17 @@ async def _traced(request: Request, next: Endpoint) -> Response:
     method = request.method if request.method in METHODS else "_OTHER"
     host = request.headers.get("host") or ""
     attributes = {"http.request.method": method, "url.scheme": request.scheme, "server.address": host}
+    name = "HTTP" if method == "_OTHER" else method  # a client may call a method what it likes
     with tracer.start_as_current_span(
-        "HTTP" if method == "_OTHER" else method,
+        name,
         context=propagate.extract(_carrier(request)),
         kind=trace.SpanKind.SERVER,
         attributes=attributes,
         record_exception=False,
+        set_status_on_exception=False,  # its text, as it is
     ) as span:
         response = await next(request)
-        _describe(span, request, response.status)
+        _describe(span, name, request, response.status)
     return response
 
 
@@ -60,13 +62,13 @@ def _carrier(request: Request) -> Mapping[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def _describe(span: Span, request: Request, status: int) -> None:
+def _describe(span: Span, name: str, request: Request, status: int) -> None:
     from opentelemetry.trace import StatusCode
 
     span.set_attribute("http.response.status_code", status)
     span.set_attribute("turnout.request_id", request.id)
     if request.route is not None:
-        span.update_name(f"{request.method} {request.route.pattern}")
+        span.update_name(f"{name} {request.route.pattern}")
         span.set_attribute("http.route", request.route.pattern)
     if status >= 500:
         span.set_status(StatusCode.ERROR)

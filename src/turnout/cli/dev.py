@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -88,6 +90,7 @@ def _reload(root: Path, docs: Docs) -> App:
     from ..routing.module import unload
 
     dropped = unload(root)
+    restore = _set_metrics_aside(dropped)
     try:
         _migrate(root)
         project = load(root, "development")
@@ -95,11 +98,21 @@ def _reload(root: Path, docs: Docs) -> App:
         unload(root)
         # The old app goes on, and what it imports only when a request needs it must be the old code.
         sys.modules.update(dropped)
+        restore()
         raise
     # The next app uses the same database, perhaps already while this one ends.
     project.app.on_shutdown.remove(db.close)
     docs.show(project)
     return project.app
+
+
+def _set_metrics_aside(dropped: dict[str, ModuleType]) -> Callable[[], None]:
+    """Let the project's modules register their metrics again; the result puts back those that are there now."""
+    if "prometheus_client" not in sys.modules:
+        return lambda: None
+    from ..metrics import set_aside
+
+    return set_aside(dropped.values())
 
 
 def _migrate(root: Path) -> None:
