@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from turnout.db import db
 from turnout.errors import BadRequest, ValidationFailed
 from turnout.http import failures, jsontext
 from turnout.http.jsontext import JSONObject, decoder, dumps, load_as, loads, text_converter
@@ -651,6 +652,10 @@ class Broken(pydantic.BaseModel):
     [
         ({"items": [object()]}, "value[\"items\"][0]: <class 'object'> cannot be written as JSON"),
         (object(), "value: <class 'object'> cannot"),
+        (
+            [db.from_("posts").select("*")],
+            "value[0]: <class 'turnout.db.build.Query'> cannot be written as JSON: it was not awaited",
+        ),
         ({"a": [1, {"b": (2, 3, complex(1))}]}, 'value["a"][1]["b"][2]: <class \'complex\'>'),
         ({"a": Holder(StructHolder(range(3)))}, "value[\"a\"].inner.inner: <class 'range'>"),
         ({1: {2: iter([])}}, "value[1][2]: <class 'list_iterator'>"),

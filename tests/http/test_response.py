@@ -32,6 +32,11 @@ def test_a_str_is_never_sniffed_into_html() -> None:
     assert sent(Response("<html>"))["x-content-type-options"] == "nosniff"
 
 
+def test_options_by_place_are_told_their_names() -> None:
+    with pytest.raises(RangeError, match="options are keywords: status=201"):
+        Response.json({}, {"status": 201})  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("status", [0, 99, 100, 101, 199, 600, 1000, -1, True, "200", None])
 def test_a_status_outside_200_to_599_raises(status: Any) -> None:
     with pytest.raises(RangeError):

@@ -276,6 +276,16 @@ def test_a_name_that_is_not_there_is_named_in_the_cure(root):
     assert "import or define 'boolean'" in str(refusal(root, "def GET(pinned: boolean): ...").cure)
 
 
+def test_a_name_that_a_module_lacks_is_told_from_a_circle(root):
+    assert "turnout is there, and has no such name" in str(refusal(root, "from turnout import HTTPException").cure)
+    importable(root)
+    write(root, "lib_at_fault/one.py", "from lib_at_fault.two import b\na = 1\n")
+    write(root, "lib_at_fault/two.py", "from lib_at_fault.one import a\nb = 1\n")
+    with pytest.raises(ConfigError) as caught:
+        load_module(write(root, "app/route.py", "from lib_at_fault.one import a"), root)
+    assert caught.value.cure and "import each other" in caught.value.cure
+
+
 def test_a_missing_file_of_the_project_says_so(root):
     write(root, "lib/x.py")
     importable(root)

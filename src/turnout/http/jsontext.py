@@ -367,6 +367,8 @@ def dumps(value: Any) -> bytes:
 def _encode_other(value: Any) -> Any:
     if hasattr(type(value), "__pydantic_serializer__"):
         return value.model_dump(mode="json")
+    if hasattr(type(value), "__await__"):
+        raise TypeError("it was not awaited; write await before what gave it")
     raise TypeError("no JSON form is known for it")
 
 

@@ -282,7 +282,8 @@ def redirect(url: str, status: int = 307, *, external: bool = False) -> Response
 def check_status(status: int) -> None:
     """Raise RangeError unless *status* is a final one."""
     if not isinstance(status, int) or isinstance(status, bool) or not 200 <= status <= 599:
-        raise RangeError(f"a response has a status from 200 to 599, not {status!r}")
+        hint = "; options are keywords: status=201, headers={...}" if isinstance(status, dict) else ""
+        raise RangeError(f"a response has a status from 200 to 599, not {status!r}{hint}")
 
 
 def to_response(value: Any) -> Response:

@@ -224,6 +224,10 @@ def _cure(exc: BaseException, root: Path) -> str:
         return f"install the package ({top!r} is its import name), or create {top}.py in the project folder"
     if isinstance(exc, SystemExit):
         return "a route module must not end the process while it is imported"
+    if isinstance(exc, ImportError) and exc.name:
+        if "partially initialized" in str(exc):
+            return "two files import each other: move what both need into a third"
+        return f"check the spelling: {exc.name} is there, and has no such name"
     if isinstance(exc, NameError) and exc.name:
         return f"check the spelling, or import or define {exc.name!r} above this line"
     return "mend the line; it runs once, when the file is loaded, so what is for requests belongs into a handler"
