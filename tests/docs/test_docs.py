@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,8 +34,14 @@ def text_of(page: Path) -> str:
     return _fenced.sub("", page.read_text())
 
 
+# DBOS takes a Python of 3.12 or later to have it, and the routes of this page have tasks.
+TOO_OLD = sys.version_info >= (3, 12) and sqlite3.sqlite_version_info < (3, 42)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 async def test_every_block_of_a_page_does_what_it_says(page, tmp_path, monkeypatch):
+    if TOO_OLD and page.name == "create-routes-with-ai.md":
+        pytest.skip("DBOS needs SQLite 3.42 here")
     monkeypatch.delenv("DATABASE_URL", raising=False)
     monkeypatch.chdir(tmp_path)
     story = Story(tmp_path)

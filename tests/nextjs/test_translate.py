@@ -51,6 +51,8 @@ SAME = [
     ("const x = a?.b?.c || 'd';",
      'x = a.b.c if a is not None and a.b is not None and a.b.c not in (None, False, 0, "") else "d"'),
     ("const n = xs.length;", "n = len(xs)"),
+    ("const s = a.b as A.B.C;", "s = a.b"),
+    ("const s = (a as unknown as A.B.C.D).e!;", "s = a.e"),
     ("const n = parseInt(page, 10);", "n = int(page)"),
     ("const ok = typeof x === 'string';", "ok = isinstance(x, str)"),
     ("const ok = names.includes(name);", "ok = name in names"),

@@ -116,6 +116,8 @@ def _kind_of_made(node: Node, scope: Scope) -> Kind:
     if function.type != "member_expression":
         return "unknown"
     owner, name = unwrapped(field(function, "object")), text(field(function, "property"))
+    if text(root(owner)) == "stripe":
+        return "struct"  # its parts have their names here too
     inner = kind_of(owner, scope)
     if inner in ("request", "answer"):
         return {"json": "dict", "formData": "form"}.get(name, "unknown")  # type: ignore[return-value]

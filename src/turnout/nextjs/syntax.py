@@ -80,7 +80,7 @@ def walk(node: Node) -> Iterator[Node]:
 
 def unwrapped(node: Node) -> Node:
     """*node* without parentheses and without what only speaks of types: ``(x as T)!`` is ``x``."""
-    while node.type in (
+    while (node := _cast(node)).type in (
         "parenthesized_expression",
         "as_expression",
         "satisfies_expression",
@@ -90,6 +90,14 @@ def unwrapped(node: Node) -> Node:
         inner = named(node)
         node = inner[-1] if node.type == "type_assertion" else inner[0]
     return node
+
+
+def _cast(node: Node) -> Node:
+    """``x as A.B.C``, which the grammar takes for the member ``C`` of ``x as A.B``."""
+    inner = node
+    while inner.type == "member_expression":
+        inner = field(inner, "object")
+    return inner if inner.type in ("as_expression", "satisfies_expression") else node
 
 
 def has_optional(node: Node) -> bool:
