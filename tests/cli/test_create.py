@@ -226,6 +226,10 @@ def test_doctor_and_recipes_say_what_is_there(tmp_path):
     facts = lines(turnout("create", "--doctor", "--json", cwd=tmp_path, OPENAI_API_KEY="canary"))[0]
     listed = turnout("create", "--recipes", cwd=tmp_path).stdout
 
+    shown = turnout("create", "--doctor", cwd=tmp_path).stdout
+    assert "model          none: recipes only\nkeys           none\n" in shown and not {"None", "True"} & set(
+        shown.split()
+    )
     assert facts["keys"] == ["OPENAI_API_KEY"] and str(facts["model"]).startswith("openai:") and facts["jail"]
     assert "stripe-webhook" in listed and "turnout create --recipe crud" in listed
 

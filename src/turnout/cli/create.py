@@ -162,7 +162,7 @@ async def _applied(made: Run, say: Say, *, commit: bool, unproved: bool) -> int:
             return CONFLICT
         paths = made.apply(unproved=unproved)
     assert made.change is not None
-    say.applied(made.id, paths, _next_steps(made.change.needs, paths))
+    say.applied(made.id, paths, _next_steps(_not_installed(made.change.needs), paths))
     if commit:
         _commit(made.root, paths, made.change.summary or made.ask, say)
     return APPLIED
@@ -179,6 +179,25 @@ def _next_steps(needs: list[str], paths: list[str]) -> list[str]:
     if any(path.startswith("tests/") for path in paths):
         steps.append("pytest")
     return steps
+
+
+def _not_installed(needs: list[str]) -> list[str]:
+    return [need for need in needs if not _is_there(need)]
+
+
+def _is_there(need: str) -> bool:
+    """Whether *need*, such as ``turnout[auth,mail]``, is installed, with what its extras ask for."""
+    import re
+    from importlib.metadata import PackageNotFoundError, requires
+
+    found = re.match(r"([\w.-]+)\s*(?:\[([^]]*)\])?", need)
+    try:
+        asked = requires(found[1]) if found else None
+    except PackageNotFoundError:
+        return False
+    extras = {f'extra=="{each.strip()}"' for each in ((found and found[2]) or "").split(",") if each.strip()}
+    lines = [line.replace(" ", "").replace("'", '"') for line in asked or []]
+    return all(_is_there(line) for line in lines if any(extra in line for extra in extras))
 
 
 def _commit(root: Path, paths: list[str], message: str, say: Say) -> None:
@@ -351,8 +370,13 @@ async def _doctor(args: argparse.Namespace, root: Path, say: Say) -> int:
     if args.json:
         print(json.dumps(facts))
     else:
+        hints = {
+            "packages": 'no: pip install "turnout[ai]" to ask a model',
+            "type_checker": "none: types are not checked",
+        }
         for key, value in facts.items():
-            print(f"{key.replace('_', ' '):<14} {', '.join(value) if isinstance(value, list) else value}")
+            text = ", ".join(value) if isinstance(value, list) else "yes" if value is True else value
+            print(f"{key.replace('_', ' '):<14} {text or hints.get(key, 'none')}")
     return 0
 
 
@@ -414,8 +438,8 @@ class _Terminal:
         assert made.change is not None
         if made.change.env:
             print(f"adds to .env.example: {', '.join(made.change.env)}", file=sys.stderr)
-        if made.change.needs:
-            print(f"needs packages; nothing is installed by this: {' '.join(made.change.needs)}", file=sys.stderr)
+        if absent := _not_installed(made.change.needs):
+            print(f"needs packages; nothing is installed by this: {' '.join(absent)}", file=sys.stderr)
 
     def applied(self, name: str, paths: list[str], steps: list[str]) -> None:
         """What was written."""
