@@ -221,6 +221,22 @@ async def test_no_handler_of_errors_swallows_the_lack_of_something_defined_above
         assert (await client.get("/")).status == 500
 
 
+def test_a_result_of_supabase_has_no_error_to_ask_for() -> None:
+    before = "import { createClient } from '@/lib/supabase/server'"
+    theirs = """
+    const s = await createClient()
+    const [a, b] = await Promise.all([s.from('a').select('*'), s.rpc('b')])
+    const c = await s.from('c').select('*')
+    if (a.error) { return Response.json(1) }
+    if (c.error) { return Response.json(2) }
+    """
+    found = post(f"{theirs}return Response.json([a.data, b.data, c.data])", before=before)
+    assert found.methods == {"POST": True}
+    assert "return Response.json([a.data, b.data, c.data])" in found.source
+    assert found.source.count("not needed: what failed has raised") == 2
+    assert "NotImplementedError" in post(f"{theirs}return Response.json(b.error)", before=before).source
+
+
 EXPORTS = [
     ("async function read() { return Response.json(1) }\nexport { read as GET }", {"GET": True}),
     ("const read = async () => Response.json(1)\nexport { read as GET, read as POST }", {"GET": True, "POST": True}),

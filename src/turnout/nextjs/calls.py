@@ -103,6 +103,10 @@ def member(owner: Node, name: str, scope: Scope, py: Say) -> str | None:
         if name not in _OF_ANSWER:
             raise Untranslated(owner, f"{name} of an answer: no translation")
         return f"{py(owner, scope, ATOM)}.{_OF_ANSWER[name]}"
+    if kind == "result":
+        if name not in ("data", "count"):
+            raise Untranslated(owner, f"{name}: what failed has raised here")
+        return f"{py(owner, scope, ATOM)}.{name}"
     if kind == "error" and name == "message":
         return f"str({py(owner, scope)})"
     if name == "value" and is_get(owner) and kind_of(field(field(owner, "function"), "object"), scope) == "cookies":

@@ -13,6 +13,9 @@ def fold(line: str) -> list[str]:
     """*line* in lines of at most ``WIDTH``, where its brackets allow it."""
     if len(line) <= WIDTH or line.lstrip().startswith("#"):
         return [line]
+    asked = _condition(line)
+    if asked:
+        return asked
     chained = _chain(line)
     if chained:
         return chained
@@ -34,6 +37,33 @@ def fold(line: str) -> list[str]:
 
 
 _CALLS = 4  # from so many on a chain is a line for each
+
+
+def _condition(line: str) -> list[str]:
+    """``if a or b:`` with a line for each side; nothing if it is no such line."""
+    match = re.fullmatch(r"(\s*)(if|elif|while) (.*):", line)
+    if match is None:
+        return []
+    indent, word, asked = match[1], match[2], match[3]
+    for joint in (" or ", " and "):
+        places = _joints(asked, joint)
+        if places:
+            sides = [asked[begin:end] for begin, end in zip([0, *places], [*places, len(asked)], strict=True)]
+            inner = [part for side in sides for part in fold(f"{indent}    {side.strip()}")]
+            return [f"{indent}{word} (", *inner, f"{indent}):"]
+    return []
+
+
+def _joints(asked: str, joint: str) -> list[int]:
+    """Where *joint* stands outside of every bracket; nowhere if a choice or a lambda is around it."""
+    depth, found, code = 0, [], _code(asked)
+    for place, char in code:
+        depth += (char in _OPEN) - (char in _CLOSE)
+        if depth == 0 and asked.startswith(joint, place):
+            found.append(place)
+        if depth == 0 and asked.startswith((" if ", "lambda"), place):
+            return []
+    return found
 
 
 def _chain(line: str) -> list[str]:

@@ -9,12 +9,12 @@ from msgspec import Struct, field
 from .names import class_name, snake
 
 # What a value is, as far as it decides how its parts are reached: JSON and rows are dicts, a Struct has attributes, the
-# answer of another service is httpx's, "fields" are Headers and search parameters, "parsed" is what safeParse gives,
-# "gone" an error that is raised here, "foreign" what came from a package of npm, and "lost" what this file defines
-# without there being a translation.
+# answer of another service is httpx's, a "result" is what a query of Supabase's gives, "fields" are Headers and search
+# parameters, "parsed" is what safeParse gives, "gone" an error that is raised here, "foreign" what came from a package
+# of npm, and "lost" what this file defines without there being a translation.
 Kind = Literal[
     "unknown", "dict", "list", "struct", "parsed", "request", "answer", "form", "fields", "cookies", "url", "supabase",
-    "db", "env", "error", "gone", "foreign", "lost", "text", "number", "bool",
+    "db", "env", "error", "gone", "foreign", "lost", "text", "number", "bool", "result",
 ]  # fmt: skip
 
 

@@ -129,7 +129,10 @@ def _take_items(target: Node, value: Node, scope: Scope) -> Lines:
         given = unwrapped(named(field(inner, "arguments"))[0])
         if given.type != "array" or len(named(given)) != len(places) or None in places:
             raise Untranslated(target, "a pattern that takes some of the items")
-        kinds = [kind_of(each, scope) for each in named(given)]
+        kinds: list[Kind] = [
+            "result" if kind_of(each, scope) == "supabase" and chain(each) else kind_of(each, scope)
+            for each in named(given)
+        ]
         pairs = zip(places, kinds, strict=True)
         return [f"{', '.join(scope.named(name, kind) for name, kind in pairs if name)} = {said}"]
     lines, holder = [], said
@@ -174,7 +177,7 @@ def _declare_name(name: str, value: Node, scope: Scope) -> Lines:
     if kind == "db" and chain(value):
         kind = "dict" if chain(value)[-1][0] in ("single", "maybeSingle") else "list"
     if kind == "supabase" and chain(value):
-        kind = "unknown"
+        kind = "result" if chain(value)[0][0] in ("from", "rpc") else "unknown"
     line = f"{scope.named(name, kind)} = {said}"
     if kind == "dict" and _is_whole_body(value, scope):
         scope.bodies.add(name)
@@ -456,6 +459,8 @@ def _asks_of_error(condition: Node, scope: Scope) -> bool:
     asked = unwrapped(condition)
     if asked.type == "identifier":
         return scope.kind(text(asked)) == "gone"
+    if asked.type == "member_expression" and text(field(asked, "property")) == "error":
+        return kind_of(field(asked, "object"), scope) == "result"
     if asked.type == "unary_expression" and text(field(asked, "operator")) == "!":
         asked = unwrapped(field(asked, "argument"))
         return asked.type == "member_expression" and text(field(asked, "property")) == "success" and (
