@@ -44,6 +44,7 @@ from .threads import Threads
 
 if TYPE_CHECKING:
     from .actions.wire import Site
+    from .db.migrate import Migration
 
 logger = get_logger("turnout.project")
 
@@ -556,6 +557,19 @@ def _plug_pages(config: Config, manifest: Manifest) -> list[Route]:
     ]
 
 
+def _unapplied(pending: list[Migration], folder: Path, root: Path) -> ConfigError:
+    import shlex
+
+    count = "a migration is" if len(pending) == 1 else f"{len(pending)} migrations are"
+    # What was built, or started from elsewhere, has a database of its own unless DATABASE_URL names one.
+    where = "" if root == Path.cwd() else f" --root {shlex.quote(os.path.relpath(root))}"
+    return ConfigError(
+        f"{count} not applied, the first is {pending[0].version}_{pending[0].name}",
+        file=folder,
+        cure=f"run: turnout db migrate{where}",
+    )
+
+
 def _plug_db(app: App, config: Config) -> None:
     """In production pending migrations stop the start; everywhere the database is closed at the end.
 
@@ -570,11 +584,7 @@ def _plug_db(app: App, config: Config) -> None:
         nonlocal unseen
         pending = [each for each in await migrate.status(db, folder) if each.applied_at is None]
         if pending:
-            raise ConfigError(
-                f"{len(pending)} migrations are not applied, the first is {pending[0].version}_{pending[0].name}",
-                file=folder,
-                cure="run: turnout db migrate",
-            )
+            raise _unapplied(pending, folder, config.root)
         unseen = False
 
     async def begin() -> None:

@@ -209,7 +209,11 @@ def test_pending_migrations_stop_the_start(tmp_path):
     refused = turnout("start", "--port", "0", cwd=tmp_path)
 
     assert (refused.returncode, refused.stdout) == (3, "")
-    assert "turnout db migrate" in refused.stderr
+    assert "a migration is not applied" in refused.stderr and refused.stderr.endswith("run: turnout db migrate\n")
+
+    elsewhere = turnout("start", str(tmp_path), "--port", "0", cwd=tmp_path.parent)
+
+    assert elsewhere.stderr.endswith(f"run: turnout db migrate --root {tmp_path.name}\n")
 
 
 def test_a_port_that_is_taken_is_named(tmp_path):

@@ -360,7 +360,7 @@ def test_the_command_reports_what_it_built(tmp_path, capsys):
     project(tmp_path, {"app/api/a/route.py": HELLO})
 
     assert main(["build", str(tmp_path), "--target", "aws-lambda"]) == 0
-    assert "built 1 routes for aws-lambda" in capsys.readouterr().out
+    assert "built 1 route for aws-lambda" in capsys.readouterr().out
 
     (tmp_path / "app/api/a/route.py").write_text(CASES["files"])
     assert main(["build", str(tmp_path), "--target", "aws-lambda"]) == 3

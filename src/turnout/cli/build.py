@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 from .load import project_root
+from .report import short
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -42,12 +44,17 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{max(count / 1e3, 0.1):.1f} kB"
+
+
 def _summary(report: dict[str, Any], out: Path) -> str:
+    count = len(report["routes"])
     lines = [
-        f"built {len(report['routes'])} routes for {report['target']} in {out}",
-        f"{report['bytes'] / 1e6:.2f} MB; the largest: "
-        + ", ".join(f"{name} {size / 1e6:.2f} MB" for name, size in list(report["largest"].items())[:3]),
-        f"try it: turnout preview {out}",
+        f"built {count} route{'' if count == 1 else 's'} for {report['target']} in {short(out)}",
+        f"{_size(report['bytes'])}; the largest: "
+        + ", ".join(f"{name} {_size(size)}" for name, size in list(report["largest"].items())[:3]),
+        f"try it: turnout preview {shlex.quote(short(out))}",
         *report.get("next", ()),
     ]
     return "\n".join(lines)
