@@ -12,8 +12,10 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+from doors.cases import Case
 from doors.hosts import HTTP, Process
 
 CLI, RUNTIME = "vercel@59.25.4", "vercel-runtime==0.23.0"  # the runtime that this builder asks for
@@ -96,6 +98,7 @@ class Vercel(HTTP):
             self._ipc = listening.accept()[0]
         self._ipc.settimeout(30)
         self.port = self._port()
+        self.send(Case("GET", "/livez", 200))  # the first answer brings Vercel's own figures in a field
 
     def _port(self) -> int:
         said = b""
@@ -104,8 +107,17 @@ class Vercel(HTTP):
             *whole, said = said.split(b"\0")
             for message in map(json.loads, whole):
                 if message["type"] == "server-started":
-                    self._ipc.setblocking(False)
+                    threading.Thread(target=self._drain, daemon=True).start()
                     return int(message["payload"]["httpPort"])
+
+    def _drain(self) -> None:
+        """Take what else it says: its log goes this way, and it waits for a reader."""
+        self._ipc.settimeout(None)
+        try:
+            while self._ipc.recv(65_536):
+                pass
+        except OSError:
+            pass  # the door is closed
 
     def end(self) -> None:
         """Close the door."""
