@@ -51,7 +51,7 @@ test: $(VENV)/.dev $(VENV)/aws-lambda-rie $(VENV)/knative tests/js/node_modules/
 	$(BIN)/python -m pytest -m faults
 
 test-deploy: $(VENV)/.dev $(VENV)/aws-lambda-rie $(VENV)/knative ## every target with the runtime that runs it, in the long form
-	TURNOUT_DEPLOY=full $(BIN)/python -m pytest tests/deploy
+	TURNOUT_DEPLOY=full $(BIN)/python -m pytest tests/deploy tests/doors
 
 test-faults: $(VENV)/.dev ## the long form of the fault tests (half an hour)
 	TURNOUT_FAULTS=full $(BIN)/python -m pytest -o faulthandler_timeout=0 -m "faults and not soak" tests/faults tests/tasks tests/webhooks
