@@ -18,11 +18,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=["next"], help="what to import from: next, a Next.js project")
     parser.add_argument("folder", type=Path, metavar="DIR", help="its folder")
     parser.add_argument(
-        "--to", type=Path, default=Path(), metavar="DIR", help="the project to write to (default: this one)"
+        "--to", type=Path, default=Path(), metavar="DIR", help="the project to write to (default: the current folder)"
     )
     parser.add_argument("--dry-run", action="store_true", help="write nothing, say what would be")
     parser.add_argument("--force", action="store_true", help="write over files that are there")
-    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.add_argument("--json", action="store_true", help="one JSON array")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Run what ``turnout build`` has made, on this machine: with the real runtime of its target where there is one."""
+"""Run what turnout build has made, on this machine: with the real runtime of its target where there is one."""
 
 from __future__ import annotations
 

@@ -32,7 +32,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="address (default: $HOST, then pyproject.toml, then 127.0.0.1)")
     parser.add_argument("--uds", type=Path, metavar="PATH", help="listen on a Unix socket instead")
     parser.add_argument(
-        "--workers", type=int, help="processes (default: $WEB_CONCURRENCY, then one per CPU, two at least)"
+        "--workers",
+        type=int,
+        help="processes (default: $WEB_CONCURRENCY, then pyproject.toml, then one per CPU, two at least)",
     )
     parser.add_argument("--access-log", action="store_true", default=None, help="log each request")
 
