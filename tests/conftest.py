@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -36,3 +38,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if " at 0x" in item.nodeid:
             raise pytest.UsageError(f"{item.nodeid}: an address in a test's name; give the parameters ids")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def of_one_file_alone() -> Iterator[None]:
+    """Forget the modules of projects that a file's tests have made: ``lib.posts`` is another one in the next file."""
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("lib", "app")]:
+        del sys.modules[name]
