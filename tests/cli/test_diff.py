@@ -47,7 +47,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(tmp_path, "init", "-q")
     (tmp_path / "README").write_text("")
     commit(tmp_path, "empty")
-    make_project(root, {"app/api/a/route.py": BEFORE, ".gitignore": ".env\n"})
+    make_project(root, {"app/api/a/route.py": BEFORE, ".gitignore": ".env\n__pycache__/\n"})
     commit(tmp_path, "before")
     (root / "app/api/a/route.py").write_text(AFTER)
     unload(root)

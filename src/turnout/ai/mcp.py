@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..env import secret_values
 from ..errors import ConfigError, TurnoutError
+from ..log import Hidden
 from .changeset import ChangeSet, FileChange, RouteClaim, sha256
 from .redact import Redactor, is_private
 
@@ -305,9 +306,7 @@ def _told(tool: Callable[..., Awaitable[dict[str, Any]]]) -> Callable[..., Await
         except TurnoutError as exc:
             cure = getattr(exc, "cure", None)
             text = f"{exc}" + (f" — fix: {cure}" if cure else "")
-            for value in secret_values:
-                text = text.replace(value, "***")
-            return {"error": text}
+            return {"error": Hidden(secret_values).sub(text)}
 
     return told
 

@@ -119,11 +119,13 @@ class Tree:
             os.fsync(fd)
 
     def remove(self, path: str) -> None:
-        """Remove the file at *path*, if there is one."""
+        """Remove the file at *path*, if there is one, and what Python has compiled of it."""
         try:
             with self.folder(path) as (fd, name):
                 os.unlink(name, dir_fd=fd)
                 os.fsync(fd)
+                if name.endswith(".py"):
+                    _remove_compiled(fd, name.removesuffix(".py"))
         except FileNotFoundError:
             pass
 
@@ -138,3 +140,19 @@ class Tree:
         for path in sorted(folders, key=len, reverse=True):
             with contextlib.suppress(OSError, NotPlain), self.folder(path) as (fd, name):
                 os.rmdir(name, dir_fd=fd)
+
+
+def _remove_compiled(fd: int, module: str) -> None:
+    """Remove the byte code of *module* in the folder *fd*; a folder that holds nothing else is not seen as empty."""
+    try:
+        cache = os.open("__pycache__", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
+    except OSError:
+        return
+    try:
+        for name in os.listdir(cache):  # noqa: PTH208 - a folder that is open, not a path
+            if name.startswith(f"{module}.") and name.endswith(".pyc"):
+                os.unlink(name, dir_fd=cache)
+    finally:
+        os.close(cache)
+    with contextlib.suppress(OSError):  # other modules' are in it
+        os.rmdir("__pycache__", dir_fd=fd)

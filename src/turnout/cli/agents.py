@@ -22,6 +22,7 @@ prints their folder, `python -m turnout.docs --search "signed webhook"` finds th
 # app/api/notes/[id]/route.py answers /api/notes/7; the function's name is the method
 from turnout import NotFound, db
 
+
 async def GET(id: int):
     if note := await db.from_("notes").select("*").eq("id", id).single():
         return note
