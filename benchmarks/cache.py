@@ -1,9 +1,10 @@
 """What a kept answer costs beside the plainest one, and how soon every worker knows that it is over.
 
 Run:     python -m benchmarks.cache                   (about 40 s, two cores, wrk)
-Prints:  requests/s of /api/hello, of a page that is made anew for each request and of the same page kept by
-         `revalidate`, in turn, with the ratio to hello; then milliseconds from the request that revalidates until each
-         of four workers has given the new page: median and worst. The page is 3 KB of HTML with ten rows from SQLite.
+Prints:  requests/s of /api/hello, of the same answer kept by `revalidate`, of a page that is made anew for each
+         request and of that page kept, in turn, with the ratio to hello; then milliseconds from the request that
+         revalidates until each of four workers has given the new page: median and worst. The page is 3 KB of HTML
+         with ten rows from SQLite.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ async def GET(request):
 FILES = {
     "pyproject.toml": '[tool.turnout]\nallowed_hosts = ["127.0.0.1"]\ncompress = false\n',
     "app/api/hello/route.py": 'async def GET(request):\n    return {"message": "Hello World!"}\n',
+    "app/small/route.py": 'revalidate = 3600\n\n\nasync def GET(request):\n    return {"message": "Hello World!"}\n',
     "app/made/route.py": PAGE.format(settings=""),
     "app/kept/route.py": PAGE.format(settings="revalidate = 3600"),
     "app/who/route.py": "import os\n\n\nasync def GET(request):\n    return os.getpid()\n",
@@ -57,6 +59,7 @@ FILES = {
         + "".join(f"insert into posts (title, body) values ('Post {n}', '{'words ' * 40}');\n" for n in range(10))
     ),
 }
+SMALL = Workload("small", "small", (Expect(Call("/small"), 200, {"message": "Hello World!"}),))
 HELLO = Workload("hello", "hello", (Expect(Call("/api/hello"), 200, {"message": "Hello World!"}),))
 
 
@@ -148,7 +151,8 @@ def run(args: argparse.Namespace) -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="turnout-cache-")))
         root = make(folder)
         servers: dict[Server, Workload] = {}
-        for name, workload in (("hello", HELLO), ("page, made anew", page("made")), ("page, kept", page("kept"))):
+        loads = {"hello": HELLO, "hello, kept": SMALL, "page, made anew": page("made"), "page, kept": page("kept")}
+        for name, workload in loads.items():
             port = free_port()
             log = ENVS / "logs" / "cache.log"
             server = stack.enter_context(serving(name, turnout_command(root, port), port=port, log=log, cwd=root))
