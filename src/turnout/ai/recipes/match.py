@@ -17,6 +17,11 @@ _MODULES = (signup_email, stripe_webhook, crud, auth_route, contact_form, proxy,
 RECIPES: dict[str, Recipe] = {each.RECIPE.name: each.RECIPE for each in _MODULES}
 
 LEAST, MARGIN = 4.0, 1.5
+# What no recipe does: files elsewhere, secrets, and taking away what is there.
+_BEYOND = re.compile(
+    r"(?:^|\s)(?:/(?:etc|usr|var|root|home|tmp)/|~/|\.\./)|\.env\b|\b(?:drop|truncate|wipe|erase)\b"
+    r"|\bdelete (?:all|every|everything)\b"
+)
 LONGEST = 2_000
 
 
@@ -34,6 +39,8 @@ class Match(Struct, frozen=True):
 
 def match(ask: str) -> Match | None:
     """The recipe that *ask* means, if one stands clearly above the next and the sentence says what it must know."""
+    if _BEYOND.search(ask[:LONGEST].lower()):
+        return None
     (best, score), (_, second) = scores(ask)[:2]
     if score < LEAST or score - second < MARGIN:
         return None
