@@ -19,7 +19,7 @@ RECIPES: dict[str, Recipe] = {each.RECIPE.name: each.RECIPE for each in _MODULES
 LEAST, MARGIN = 4.0, 1.5
 # What no recipe does: files elsewhere, secrets, and taking away what is there.
 _BEYOND = re.compile(
-    r"(?:^|\s)(?:/(?:etc|usr|var|root|home|tmp)/|~/|\.\./)|\.env\b|\b(?:drop|truncate|wipe|erase)\b"
+    r"(?:^|\s)(?:/(?:etc|usr|var|root|home|tmp)/|~/|\.\./)|\.env\b|\b(?:drop|truncate|wipe|erase)s?\b"
     r"|\bdelete (?:all|every|everything)\b"
 )
 LONGEST = 2_000
