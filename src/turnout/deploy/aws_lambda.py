@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from .read import Schedule
-from .target import Refusal, Use
+from .target import Refusal, Use, of_one
 
 if TYPE_CHECKING:
     from ..config import DeployConfig
@@ -89,8 +89,6 @@ class Target:
                 "AWS's runtime client and API Gateway do not stream",
                 'set lambda_runtime = "loop" and lambda_events = "url" under [tool.turnout.deploy]',
             )
-        if use.feature == "websocket":
-            return Refusal("Turnout has no WebSockets", "answer with Response.sse(), and POST the other way")
         if use.feature == "after" and self.config.lambda_runtime == "managed":
             return Refusal("here it runs before the answer leaves", 'lambda_runtime = "loop"', fatal=False)
         if use.feature == "background":
@@ -100,17 +98,7 @@ class Target:
             )
         if use.feature == "files":
             return Refusal("only /tmp can be written, and it is lost", "write to a database or to object storage")
-        if use.feature == "state":
-            return Refusal(
-                "each instance has a state of its own",
-                'set STORE_URL to valkey://..., or name it: environment = ["STORE_URL"] under [tool.turnout.deploy]',
-            )
-        if use.feature == "sqlite":
-            return Refusal(
-                "a SQLite file is lost with its instance",
-                'set DATABASE_URL to postgresql://..., or name it: environment = ["DATABASE_URL"]',
-            )
-        return self._judge_amount(use)
+        return of_one(use, "instance") or self._judge_amount(use)
 
     def _judge_amount(self, use: Use) -> Refusal | None:
         events = self.config.lambda_events

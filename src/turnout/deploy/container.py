@@ -16,7 +16,7 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
-from .target import Refusal, Use
+from .target import Refusal, Use, of_one
 
 if TYPE_CHECKING:
     from ..config import Config, DeployConfig
@@ -50,21 +50,9 @@ class Target:
 
     def judge(self, use: Use) -> Refusal | None:
         """A replica may be one of several, and its disk goes with it."""
-        if use.feature == "websocket":
-            return Refusal("Turnout has no WebSockets", "answer with Response.sse(), and POST the other way")
         if use.feature == "files":
             return Refusal("the image is read-only but for data/ and /tmp, which go with it", "write to object storage")
-        if use.feature == "state":
-            return Refusal(
-                "each replica has a state of its own",
-                'set STORE_URL to valkey://..., or name it: environment = ["STORE_URL"] under [tool.turnout.deploy]',
-            )
-        if use.feature == "sqlite":
-            return Refusal(
-                "a SQLite file is lost with its replica",
-                'set DATABASE_URL to postgresql://..., or name it: environment = ["DATABASE_URL"]',
-            )
-        return None
+        return of_one(use, "replica")
 
     def adapt(self, builder: Builder) -> None:
         """The project in ``app/``, its locked packages, and the files around it."""

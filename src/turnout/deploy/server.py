@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .target import Refusal, Use
+from .target import NO_WEBSOCKETS, Refusal, Use
 
 if TYPE_CHECKING:
     from ..config import DeployConfig
@@ -33,7 +33,7 @@ class Target:
     def judge(self, use: Use) -> Refusal | None:
         """Only what Turnout itself has not."""
         if use.feature == "websocket":
-            return Refusal("Turnout has no WebSockets", "answer with Response.sse(), and POST the other way")
+            return NO_WEBSOCKETS
         return None
 
     def adapt(self, builder: Builder) -> None:

@@ -68,6 +68,30 @@ class Refusal(Struct, frozen=True):
     fatal: bool = True
 
 
+NO_WEBSOCKETS = Refusal("Turnout has no WebSockets", "answer with Response.sse(), and POST the other way")
+
+
+def of_one(use: Use, instance: str) -> Refusal | None:
+    """What is against *use* wherever there may be several processes and none lasts.
+
+    Args:
+        instance: What the place calls one of them.
+    """
+    if use.feature == "websocket":
+        return NO_WEBSOCKETS
+    if use.feature == "state":
+        return Refusal(
+            f"each {instance} has a state of its own",
+            'set STORE_URL to valkey://..., or name it: environment = ["STORE_URL"] under [tool.turnout.deploy]',
+        )
+    if use.feature == "sqlite":
+        return Refusal(
+            f"a SQLite file is lost with its {instance}",
+            'set DATABASE_URL to postgresql://..., or name it: environment = ["DATABASE_URL"]',
+        )
+    return None
+
+
 class Target(Protocol):
     """One place to run a project. The class is called ``Target`` in each target's file."""
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
-from .target import Refusal, Use
+from .target import Refusal, Use, of_one
 
 if TYPE_CHECKING:
     from ..config import DeployConfig
@@ -58,24 +58,12 @@ class Target:
 
     def judge(self, use: Use) -> Refusal | None:
         """A function streams, keeps nothing, and may be frozen between requests."""
-        if use.feature == "websocket":
-            return Refusal("Turnout has no WebSockets", "answer with Response.sse(), and POST the other way")
         if use.feature == "after":
             return Refusal("the function may be frozen once its answer is out", "do it before the answer", fatal=False)
         if use.feature == "background":
             return Refusal("a function is frozen once its answer is out", "do it in the request, or on a server")
         if use.feature == "files":
             return Refusal("only /tmp can be written, and it is lost", "write to a database or to object storage")
-        if use.feature == "state":
-            return Refusal(
-                "each instance has a state of its own",
-                'set STORE_URL to valkey://..., or name it: environment = ["STORE_URL"] under [tool.turnout.deploy]',
-            )
-        if use.feature == "sqlite":
-            return Refusal(
-                "a SQLite file is lost with its instance",
-                'set DATABASE_URL to postgresql://..., or name it: environment = ["DATABASE_URL"]',
-            )
         if use.feature == "body" and use.amount > BODY_BYTES:
             return Refusal(
                 f"a request has {BODY_BYTES:,} bytes at most",
@@ -83,7 +71,7 @@ class Target:
             )
         if use.feature == "duration" and use.amount > DURATION_S:
             return Refusal(f"a request has {DURATION_S} s at most", "lower it")
-        return None
+        return of_one(use, "instance")
 
     def adapt(self, builder: Builder) -> None:
         """The project, its manifest, and the three files that Vercel reads."""
