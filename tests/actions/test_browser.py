@@ -60,19 +60,24 @@ class Seen:
         self.page.goto(self.url + path)
         return self.page
 
+    def close(self) -> None:
+        """Close it; what it was last is printed, which is shown of a test that failed."""
+        print(self.page.url, f"{self.documents} documents, {self.calls} calls", *self.console, sep="\n")
+        self.context.close()
+
 
 @pytest.fixture
 def seen(browser: Any, server: Served) -> Iterator[Seen]:
     found = Seen(browser, server)
     yield found
-    found.context.close()
+    found.close()
 
 
 @pytest.fixture
 def plain(browser: Any, server: Served) -> Iterator[Seen]:
     found = Seen(browser, server, script=False)
     yield found
-    found.context.close()
+    found.close()
 
 
 # -- with the script
@@ -109,7 +114,7 @@ def test_errors_stand_beside_their_fields_and_go_when_they_are_mended(seen: Seen
     page = seen.open()
     page.fill("#title", "x")
     page.fill("#pages", "many")
-    page.keyboard.press("Enter")
+    page.press("#pages", "Enter")
 
     page.locator("#title-error").wait_for()
     assert page.inner_text("#title-error") == "Enter at least 3 characters."
@@ -119,12 +124,12 @@ def test_errors_stand_beside_their_fields_and_go_when_they_are_mended(seen: Seen
     assert page.evaluate("document.activeElement.id") == "title"
     assert (page.input_value("#title"), seen.documents) == ("x", 1)
     page.fill("#title", "Longer than it was")
-    page.keyboard.press("Enter")
+    page.press("#title", "Enter")
     page.locator("#title-error").wait_for(state="detached")
     assert page.inner_text("#pages-error") == "Enter a whole number."
     assert page.get_attribute("#title", "aria-describedby") is None
     page.fill("#pages", "")
-    page.keyboard.press("Enter")
+    page.press("#pages", "Enter")
     page.get_by_text("Longer than it was, note").wait_for()
     assert page.locator("#pages-error").count() == 0
 
@@ -132,12 +137,12 @@ def test_errors_stand_beside_their_fields_and_go_when_they_are_mended(seen: Seen
 def test_what_an_action_says_of_the_form_as_a_whole_is_an_alert(seen: Seen) -> None:
     page = seen.open()
     page.fill("#title", "closed")
-    page.keyboard.press("Enter")
+    page.press("#title", "Enter")
 
     page.get_by_role("alert").wait_for()
     assert page.get_by_role("alert").inner_text() == "Nothing can be written today."
     page.fill("#title", "taken")
-    page.keyboard.press("Enter")
+    page.press("#title", "Enter")
     page.locator("#title-error").wait_for()
     assert page.inner_text("#title-error") == "There is one of that name."
     assert page.get_by_role("alert").count() == 0
@@ -170,28 +175,29 @@ def test_files_and_choices_are_sent(seen: Seen) -> None:
 def test_without_a_connection_the_form_says_so_and_keeps_what_was_typed(seen: Seen) -> None:
     page = seen.open()
     page.fill("#title", "Typed in a tunnel")
-    page.route("**/_actions/**", lambda route: route.abort())
-    page.keyboard.press("Enter")
+    seen.context.set_offline(True)
+    page.press("#title", "Enter")
 
     page.get_by_role("alert").wait_for()
     assert "could not be reached" in page.get_by_role("alert").inner_text()
     assert page.input_value("#title") == "Typed in a tunnel"
-    page.unroute("**/_actions/**")
+    seen.context.set_offline(False)
     page.get_by_role("button", name="Write").click()
     page.get_by_text("Typed in a tunnel, note").wait_for()
 
 
 def test_an_answer_that_is_no_answer_is_said_to_be_none(seen: Seen) -> None:
+    # Before the page is there: to put it between somebody's typing and sending is a race of its own.
+    seen.page.route("**/_actions/**", lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>"))
     page = seen.open()
-    page.route("**/_actions/**", lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>"))
     page.fill("#title", "Behind a proxy")
-    page.keyboard.press("Enter")
+    page.press("#title", "Enter")
     page.get_by_role("alert").wait_for()
     assert "no clear answer" in page.get_by_role("alert").inner_text()
 
     page.unroute("**/_actions/**")
     page.fill("#title", "broken")
-    page.keyboard.press("Enter")
+    page.press("#title", "Enter")
     page.get_by_text("Internal Server Error").or_(page.get_by_text("RuntimeError")).wait_for()
     assert page.get_by_role("button", name="Write").is_enabled()
 
@@ -199,7 +205,7 @@ def test_an_answer_that_is_no_answer_is_said_to_be_none(seen: Seen) -> None:
 def test_a_redirect_is_followed_and_back_leads_to_the_form(seen: Seen) -> None:
     page = seen.open()
     page.fill("#title", "To be renamed")
-    page.keyboard.press("Enter")
+    page.press("#title", "Enter")
     page.get_by_text("To be renamed, note").wait_for()
     number = page.locator("li").count()
     page.goto(f"{seen.url}/posts/{number}")
@@ -215,7 +221,7 @@ def test_a_redirect_is_followed_and_back_leads_to_the_form(seen: Seen) -> None:
     assert page.url == f"{seen.url}/posts"
     assert page.get_by_text("Renamed by now, note").is_visible()
     page.fill("#title", "After going back")
-    page.keyboard.press("Enter")
+    page.press("#title", "Enter")
     page.get_by_text("After going back, note").wait_for()
 
 
@@ -234,7 +240,7 @@ def test_own_scripts_call_actions_and_hear_of_forms(seen: Seen) -> None:
     )
     page.evaluate("addEventListener('turnout:done', e => { document.body.lang = e.detail.ok; e.preventDefault(); })")
     page.fill("#title", "Prevented")
-    page.keyboard.press("Enter")
+    page.press("#title", "Enter")
     page.locator("body[lang=true]").wait_for()
     assert page.get_by_text("Prevented, note").count() == 0
     assert seen.console == [
@@ -245,15 +251,15 @@ def test_own_scripts_call_actions_and_hear_of_forms(seen: Seen) -> None:
 def test_a_script_that_comes_late_leads_back_to_the_page(seen: Seen) -> None:
     page = seen.open("/posts?plain=1")
     page.fill("#title", "x")
-    page.keyboard.press("Enter")
+    page.press("#title", "Enter")
     page.wait_for_url("**/_actions/*")
     assert page.inner_text("#title-error") == "Enter at least 3 characters."
     page.add_script_tag(url="/_turnout/turnout.js", type="module")
     page.fill("#title", "no")
-    page.keyboard.press("Enter")
+    page.press("#title", "Enter")
     page.locator("#title[aria-invalid=true]").wait_for()
     page.fill("#title", "Late, and there")
-    page.keyboard.press("Enter")
+    page.press("#title", "Enter")
 
     page.wait_for_url("**/posts?plain=1")
     assert page.get_by_text("Late, and there, note").is_visible()
