@@ -362,7 +362,8 @@ def _size_of(key: Key, entry: Entry) -> int:
     """About how many bytes an entry takes; a client chooses how long its query is, and the fields of ``vary``."""
     _, path, fields, varied = key
     asked = sum(len(name) + len(value) + 200 for name, value in fields) + sum(map(len, varied))
-    return len(entry.body) + 2 * len(path) + asked + 1_000
+    # Twice: the compressed forms of a text, three at most, take about as much together as the text.
+    return 2 * len(entry.body) + 2 * len(path) + asked + 1_000
 
 
 def _mark(name: str) -> str:
@@ -400,7 +401,7 @@ def _is_plain(request: Request) -> bool:
 
 def _hit(entry: Entry) -> Response:
     if entry.ready is None:
-        entry.ready = guard.fix(_response(entry, "hit"))
+        entry.ready = guard.fix(_response(entry, "hit"), entry.body)
     return Response.repeated(entry.body, entry.ready)
 
 

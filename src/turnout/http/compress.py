@@ -130,19 +130,28 @@ def _weights(accept: str) -> Iterator[tuple[str, float]]:
 
 async def compress(request: Request, response: Response) -> None:
     """Make *response* smaller if its kind, its size and its client allow."""
-    asked = _asked(request)
-    if asked is None and response._headers is None and response.chunks is None and response._type in _PLAIN:
+    coding = _coding(request)
+    fixed = response._headers
+    if type(fixed) is FixedHeaders and fixed.body is response.body and response.status == 200:
+        # A kept answer, which comes again and again: each of its forms is made once.
+        if coding not in fixed.forms:
+            await _encode(response, coding)
+            fixed.forms[coding] = response.body, guard.fix(response)
+        response.body, response._headers = fixed.forms[coding]
+    elif coding is None and fixed is None and response.chunks is None and response._type in _PLAIN:
         # What most answers are, for a client that asks for nothing: the fields are always the same.
         if response.status not in _STATUSES_WITHOUT and len(response.body) >= LEAST_BYTES:
             response._headers = _varying(response._type)
-        return
+    else:
+        await _encode(response, coding)
+
+
+async def _encode(response: Response, coding: str | None) -> None:
     if not _may(response):
         return
     headers = response.headers
     headers.append("vary", "Accept-Encoding")
-    coding = choose(asked)
-    # A page of another site that can choose part of an answer could guess the rest from its size (BREACH).
-    if coding is None or request.headers.get("sec-fetch-site") == "cross-site":
+    if coding is None:
         return
     headers.set("content-encoding", coding)
     headers.delete("accept-ranges")
@@ -158,11 +167,20 @@ async def compress(request: Request, response: Response) -> None:
         response.body = await aside(_whole, made, response.body)
 
 
-def _asked(request: Request) -> str | None:
+def _coding(request: Request) -> str | None:
+    """The coding for *request*, or None if its answer is to stay as it is."""
+    asked = site = None
     if request._raw is None or request._headers is not None:
-        return request.headers.get("accept-encoding")
-    # One field is not worth decoding all of them.
-    return next((value.decode("latin-1") for name, value in request._raw if name == b"accept-encoding"), None)
+        asked, site = request.headers.get("accept-encoding"), request.headers.get("sec-fetch-site")
+    else:
+        # Two fields are not worth decoding all of them.
+        for name, value in request._raw:
+            if name == b"accept-encoding" and asked is None:
+                asked = value.decode("latin-1")
+            elif name == b"sec-fetch-site":
+                site = value.decode("latin-1")
+    # A page of another site that can choose part of an answer could guess the rest from its size (BREACH).
+    return None if site == "cross-site" else choose(asked)
 
 
 @cache

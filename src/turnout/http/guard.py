@@ -156,9 +156,9 @@ def head_bytes(response: Response) -> bytes:
     return _block(tuple(fields(response)))
 
 
-def fix(response: Response) -> FixedHeaders:
-    """The header fields of *response* for others like it, with their bytes ready."""
-    return FixedHeaders(response.headers, _block(tuple(fields(response))))
+def fix(response: Response, body: bytes | None = None) -> FixedHeaders:
+    """The header fields of *response* for others like it, with their bytes ready; *body* if all have that one."""
+    return FixedHeaders(response.headers, _block(tuple(fields(response))), body)
 
 
 _plain_fields: dict[str | None, list[tuple[bytes, bytes]]] = {}

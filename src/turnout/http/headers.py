@@ -167,10 +167,15 @@ class Headers:
 
 
 class FixedHeaders(Headers):
-    """Headers that many responses have: nobody changes them, so their bytes are made once (``guard.fix``)."""
+    """Headers that many responses have: nobody changes them, so their bytes are made once (``guard.fix``).
 
-    __slots__ = ("block",)
+    Args:
+        body: The one body they come with, if it is always the same; ``compress`` then keeps its smaller forms here.
+    """
 
-    def __init__(self, headers: Headers, block: bytes) -> None:
+    __slots__ = ("block", "body", "forms")
+
+    def __init__(self, headers: Headers, block: bytes, body: bytes | None = None) -> None:
         super().__init__(headers)
-        self.block = block
+        self.block, self.body = block, body
+        self.forms: dict[str | None, tuple[bytes, FixedHeaders]] = {}  # by coding

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from ..errors import HTTPError
 from ..http import guard, problem
+from ..http.headers import FixedHeaders
 from ..http.request import Request
 from ..http.response import Response, to_bytes
 from .eager import start
@@ -173,17 +174,19 @@ class Answering(Reading):
     def _write_whole(self, coming: Incoming, request: Request, response: Response) -> None:
         if self.gone:
             return
-        body, status = response.body, response.status
+        body, status, headers = response.body, response.status, response._headers
         if (
-            response._headers is None
+            (headers is None or type(headers) is FixedHeaders)
             and coming.keep_alive
             and coming.complete
             and request.method != "HEAD"
             and len(body) <= _JOIN
-            and (head := self.serving.heads.get((status, response._type)) or self.serving.plain_head(response))
         ):
-            self.transport.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
-            return
+            kind = response._type if headers is None else headers.block
+            head = self.serving.heads.get((status, kind)) or self.serving.ready_head(response, kind)
+            if head:
+                self.transport.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
+                return
         head = STATUS_LINES[status] + guard.head_bytes(response) + self.serving.date
         if status in BODYLESS:
             body = b""

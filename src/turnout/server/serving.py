@@ -49,7 +49,8 @@ class Serving:
         self.hosts: dict[bytes, str] = {}  # Host values seen to be well formed
         self.context = copy_context()
         self.date = b""
-        self.heads: dict[tuple[int, str | None], bytes] = {}  # of plain answers, up to the length; by the second
+        # Up to the length, by the second: of plain answers by their type, of those with fixed fields by these.
+        self.heads: dict[tuple[int, str | bytes | None], bytes] = {}
         self.targets: dict[bytes, str] = {}  # targets seen to be well formed; static paths come again and again
         self.tick()
 
@@ -82,8 +83,8 @@ class Serving:
         for connection in tuple(self.connections):
             connection.tick(self.now)
 
-    def plain_head(self, response: Response) -> bytes:
-        """The head of a response that has no fields of its own, up to the value of Content-Length.
+    def ready_head(self, response: Response, kind: str | bytes | None) -> bytes:
+        """The head of a response that has no fields of its own or fixed ones, up to the value of Content-Length.
 
         Nothing where more or less than that belongs to it: a status without a body, a draining server.
         """
@@ -91,7 +92,7 @@ class Serving:
             return b""
         head = STATUS_LINES[response.status] + guard.head_bytes(response) + self.date + b"content-length: "
         if len(self.heads) < 100:
-            self.heads[response.status, response._type] = head
+            self.heads[response.status, kind] = head
         return head
 
     def close_idle(self) -> None:
