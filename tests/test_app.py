@@ -476,6 +476,39 @@ async def test_startup_and_shutdown_run_in_order() -> None:
     assert ran == ["a", "b", "b down", "a down"]
 
 
+async def test_an_app_that_starts_again_after_a_shutdown_begins_anew() -> None:
+    """Mangum starts and shuts down an ASGI app for each event."""
+    ran: list[str] = []
+
+    async def handler(request: Request) -> Response:
+        after(ran.append, "after")  # no coroutine function, so it has a thread
+        return Response.text("answered")
+
+    app = app_of({"/a": handler})
+    for _ in range(2):
+        ran.clear()
+        async with Client(app) as client:
+            assert (await client.get("/readyz")).json() == {"status": "ok"}
+            assert (await client.get("/a")).text == "answered"
+        assert ran == ["after"]
+
+
+def test_threads_of_a_loop_that_is_gone_are_counted_no_more_once_the_app_starts_again() -> None:
+    event, app = threading.Event(), app_of({})
+
+    async def left() -> None:
+        await app.startup()
+        call = asyncio.create_task(app.threads.run(event.wait, 10))
+        await asyncio.sleep(0.01)
+        call.cancel()
+        await app.shutdown()
+
+    for _ in range(2):
+        asyncio.run(left())
+        assert app.threads.busy == 1
+    event.set()
+
+
 async def test_an_upload_is_closed_when_the_answer_is_out(tmp_path: Path) -> None:
     files = {
         "app/a/route.py": """

@@ -344,7 +344,9 @@ class App:
         self.fetch = compose([watcher], self.fetch)  # type: ignore[assignment, method-assign]
 
     async def startup(self) -> None:
-        """Run every ``on_startup``, in order."""
+        """Run every ``on_startup``, in order; also after a shutdown, since some hosts start an app more than once."""
+        self.started = self.draining = False
+        self.threads.open()
         for start in self.on_startup:
             await start()
         self.started = True

@@ -31,9 +31,14 @@ class Threads:
 
     def __init__(self, size: int = 40, stuck_after_s: float = 30.0) -> None:
         self.size, self.stuck_after_s = size, stuck_after_s
-        self.busy = 0
         self._pool: ThreadPoolExecutor | None = None
+        self._calls: set[Future[Any]] = set()
         self._left: dict[Future[Any], float] = {}  # calls that nobody waits for any more, and when they began
+
+    @property
+    def busy(self) -> int:
+        """How many calls have not ended."""
+        return len(self._calls)
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
         """Call *function* in a thread.
@@ -41,7 +46,7 @@ class Threads:
         Raises:
             ServiceUnavailable: every thread is taken.
         """
-        if self.busy >= self.size:
+        if len(self._calls) >= self.size:
             raise ServiceUnavailable("Every worker thread is busy", headers=(("retry-after", "1"),), code="overloaded")
         return await self.queue(function, *args)
 
@@ -55,9 +60,9 @@ class Threads:
             from concurrent.futures import ThreadPoolExecutor
 
             self._pool = ThreadPoolExecutor(self.size, thread_name_prefix="turnout")
-        self.busy += 1
         loop, began_s = asyncio.get_running_loop(), time.monotonic()
         future = self._pool.submit(contextvars.copy_context().run, function, *args)
+        self._calls.add(future)
         # Counted by the thread's own end: a cancelled caller leaves it running.
         future.add_done_callback(lambda done: loop.is_closed() or loop.call_soon_threadsafe(self._freed, done))
         try:
@@ -68,13 +73,18 @@ class Threads:
             raise
 
     def _freed(self, future: Future[Any]) -> None:
-        self.busy -= 1
+        self._calls.discard(future)
         self._left.pop(future, None)
 
     def stuck(self) -> int:
         """How many calls go on although their request is over and their time is up."""
         before_s = time.monotonic() - self.stuck_after_s
         return sum(began_s <= before_s for began_s in self._left.values())
+
+    def open(self) -> None:
+        """Take calls again after a ``close``, in new threads; those of before that still run count no more."""
+        # Their loop may be closed, and then nobody would hear of their end.
+        self._pool, self._calls, self._left = None, set(), {}
 
     def close(self) -> None:
         """Stop taking calls; those running are left to end by themselves."""
