@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import gzip
+import sys
 from pathlib import Path
 from typing import Any
 
+import brotli
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from projects import client_of
@@ -416,3 +420,71 @@ async def test_what_made_room_is_held_by_nobody() -> None:
         entry = next(iter(kept.answers._entries.values()))
         kept.answers.revalidate("path:/a")
         assert not [each for each in gc.get_referrers(entry) if isinstance(each, (dict, tuple))]
+
+
+PAGE = 'return Response.html("<p>A paragraph of a page</p>" * 100)'
+UNPACK = {
+    None: lambda body: body,
+    "gzip": gzip.decompress,
+    "br": brotli.decompress,
+    "zstd": lambda body: zstandard.ZstdDecompressor().decompressobj().decompress(body),
+}
+
+
+async def test_a_kept_answer_is_compressed_once_for_each_coding(tmp_path: Path) -> None:
+    compressed = []
+
+    def note(frame: Any, event: str, called: Any) -> None:
+        if event == "c_call" and called.__name__ in ("compress", "process"):
+            compressed.append(called.__qualname__)
+
+    async with client_of(tmp_path, {"app/a/route.py": route(PAGE)}) as client:
+        await client.get("/a")
+        for coding, unpack in UNPACK.items():
+            fields = {"accept-encoding": coding or "identity"}
+            sys.setprofile(note)
+            try:
+                answers = [await client.get("/a", headers=fields) for _ in range(5)]
+            finally:
+                sys.setprofile(None)
+            assert {unpack(answer.body) for answer in answers} == {b"<p>A paragraph of a page</p>" * 100}
+            assert {answer.headers.get("content-encoding") for answer in answers} == {coding}
+            assert {answer.headers.get("vary") for answer in answers} == {"Accept-Encoding"}
+            assert {(answer.headers.get("etag") or "").startswith("W/") for answer in answers} == {coding is not None}
+            assert len(compressed) == (coding is not None)
+            compressed.clear()
+        elsewhere = await client.get("/a", headers={"accept-encoding": "br", "sec-fetch-site": "cross-site"})
+        assert elsewhere.headers.get("content-encoding") is None
+        etag = answers[0].headers.get("etag") or ""
+        again = await client.get("/a", headers={"accept-encoding": "zstd", "if-none-match": etag})
+        assert (again.status, again.body) == (304, b"")
+
+
+async def test_what_comes_after_a_kept_answer_may_change_it_before_it_is_compressed(tmp_path: Path) -> None:
+    files = {
+        "app/a/route.py": route(PAGE),
+        "app/middleware.py": """
+            async def middleware(request, call_next):
+                response = await call_next(request)
+                if request.headers.get("x-how") == "body":
+                    response.body = request.headers.get("x-said").encode() * 100
+                if request.headers.get("x-how") == "field":
+                    response.headers.set("x-said", request.headers.get("x-said"))
+                if request.headers.get("x-how") == "status":
+                    response.status = 203
+                return response
+        """,
+    }
+    async with client_of(tmp_path, files) as client:
+        page = b"<p>A paragraph of a page</p>" * 100
+
+        async def ask(how: str, said: str = "") -> tuple[int, bytes, str | None]:
+            fields = {"accept-encoding": "br", "x-how": how, "x-said": said}
+            answer = await client.get("/a", headers=fields)
+            return answer.status, brotli.decompress(answer.body), answer.headers.get("x-said")
+
+        for _ in range(2):
+            assert await ask("") == (200, page, None)
+            assert await ask("body", "Something else") == (200, b"Something else" * 100, None)
+            assert await ask("field", "more") == (200, page, "more")
+            assert await ask("status") == (203, page, None)

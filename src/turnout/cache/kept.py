@@ -400,6 +400,7 @@ def _is_plain(request: Request) -> bool:
 
 
 def _hit(entry: Entry) -> Response:
+    """What comes after may add to it: then, and only then, it has fields of its own."""
     if entry.ready is None:
         entry.ready = guard.fix(_response(entry, "hit"), entry.body)
     return Response.repeated(entry.body, entry.ready)
@@ -411,9 +412,11 @@ def _response(entry: Entry, how: str) -> Response:
 
 
 def _respond(entry: Entry, request: Request, how: str) -> Response:
-    """A response of its own for each request: what comes after may add to it."""
+    asks = request.headers.has("if-none-match")
+    if how == "hit" and not asks:
+        return _hit(entry)
     response = _response(entry, how)
-    if request.headers.has("if-none-match") and not_modified(request, entry.etag, 0):
+    if asks and not_modified(request, entry.etag, 0):
         response.status, response.body = 304, b""
         response.headers.delete("content-type")
     return response
