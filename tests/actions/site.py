@@ -7,7 +7,6 @@ FILES = {
         "create table posts (id integer primary key, title text not null unique, content text, photo text);\n"
     ),
     "app/posts/actions.py": '''
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -33,8 +32,6 @@ async def write(
     password: str = "",
 ):
     """A form with everything."""
-    if title == "slow":
-        await asyncio.sleep(0.6)
     if title == "taken":
         raise ActionError("There is one of that name.", field="title", code="title_taken", status=409)
     if title == "closed":

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from actions.site import FILES
+from browsers import chromium, new_context, until
 from served import Served, served
-
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -30,22 +23,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM.exists() and shutil.which("chromium") is None:
-        pytest.skip("there is no chromium on this machine")
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=shutil.which("chromium") or str(CHROMIUM), args=FLAGS)
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 class Seen:
     """A page, and what it did: documents loaded, actions called, errors of its console."""
 
     def __init__(self, browser: Any, server: Served, *, script: bool = True) -> None:
-        self.context = browser.new_context(java_script_enabled=script)
+        self.context = new_context(browser, java_script_enabled=script)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(10_000)
         self.documents, self.calls, self.console = 0, 0, []
         self.page.on("request", self._note)
         self.page.on("console", lambda said: self.console.append(said.text) if said.type == "error" else None)
@@ -59,6 +46,11 @@ class Seen:
     def open(self, path: str = "/posts") -> Any:
         self.page.goto(self.url + path)
         return self.page
+
+    def send(self, button: str) -> None:
+        """Press the button of a form that loads a page, and wait for that page."""
+        with self.page.expect_navigation():
+            self.page.get_by_role("button", name=button).click()
 
     def close(self) -> None:
         """Close it; what it was last is printed, which is shown of a test that failed."""
@@ -149,17 +141,23 @@ def test_what_an_action_says_of_the_form_as_a_whole_is_an_alert(seen: Seen) -> N
 
 
 def test_a_form_that_is_under_way_is_busy_and_is_not_sent_twice(seen: Seen) -> None:
+    under_way: list[Any] = []
+    seen.page.route(
+        "**/_actions/**", lambda route: under_way.append(route)
+    )  # held, and let through when enough was seen
     page = seen.open()
-    page.fill("#title", "slow")
+    page.fill("#title", "Held up")
     page.get_by_role("button", name="Write").click()
 
-    assert page.get_attribute("#write", "aria-busy") == "true"
+    page.locator("#write[aria-busy=true]").wait_for()
     assert page.get_by_role("button", name="Write").is_disabled()
     page.evaluate("for (let i = 0; i < 3; i++) document.querySelector('#write').requestSubmit()")
-    page.get_by_text("slow, note").wait_for()
+    until(page, lambda: under_way, "the form's request")
+    under_way[0].continue_()
+    page.get_by_text("Held up, note").wait_for()
     assert page.get_attribute("#write", "aria-busy") is None
     assert page.get_by_role("button", name="Write").is_enabled()
-    assert (seen.calls, page.get_by_text("slow, note").count()) == (1, 1)
+    assert (seen.calls, page.get_by_text("Held up, note").count()) == (1, 1)
 
 
 def test_files_and_choices_are_sent(seen: Seen) -> None:
@@ -209,17 +207,17 @@ def test_a_redirect_is_followed_and_back_leads_to_the_form(seen: Seen) -> None:
     page.get_by_text("To be renamed, note").wait_for()
     number = page.locator("li").count()
     page.goto(f"{seen.url}/posts/{number}")
-    page.get_by_label("Title").fill("no")
-    page.keyboard.press("Enter")
+    page.fill("#title", "no")
+    page.press("#title", "Enter")
     page.locator("#title-error").wait_for()
-    page.get_by_label("Title").fill("Renamed by now")
-    page.keyboard.press("Enter")
+    page.fill("#title", "Renamed by now")
+    page.press("#title", "Enter")
 
     page.get_by_role("heading", name="Renamed by now").wait_for()
     assert page.url == f"{seen.url}/posts/{number}"
     page.go_back()
-    assert page.url == f"{seen.url}/posts"
-    assert page.get_by_text("Renamed by now, note").is_visible()
+    page.wait_for_url(f"{seen.url}/posts")
+    page.get_by_text("Renamed by now, note").wait_for()
     page.fill("#title", "After going back")
     page.press("#title", "Enter")
     page.get_by_text("After going back, note").wait_for()
@@ -243,6 +241,7 @@ def test_own_scripts_call_actions_and_hear_of_forms(seen: Seen) -> None:
     page.press("#title", "Enter")
     page.locator("body[lang=true]").wait_for()
     assert page.get_by_text("Prevented, note").count() == 0
+    until(page, lambda: seen.console, "the browser's word of the 422")
     assert seen.console == [
         "Failed to load resource: the server responded with a status of 422 (Unprocessable Content)"
     ]
@@ -257,12 +256,14 @@ def test_a_script_that_comes_late_leads_back_to_the_page(seen: Seen) -> None:
     page.add_script_tag(url="/_turnout/turnout.js", type="module")
     page.fill("#title", "no")
     page.press("#title", "Enter")
+    until(page, lambda: seen.calls == 2, "the script's own call")
+    page.locator("#write:not([aria-busy])").wait_for()  # the error is there from before, and the form is sent once
     page.locator("#title[aria-invalid=true]").wait_for()
     page.fill("#title", "Late, and there")
     page.press("#title", "Enter")
 
     page.wait_for_url("**/posts?plain=1")
-    assert page.get_by_text("Late, and there, note").is_visible()
+    page.get_by_text("Late, and there, note").wait_for()
 
 
 # -- without
@@ -273,7 +274,7 @@ def test_everything_works_without_a_script(plain: Seen) -> None:
     page.fill("#title", "x")
     page.fill("#password", "correct horse")
     page.fill("#pages", "many")
-    page.get_by_role("button", name="Write").click()
+    plain.send("Write")
 
     assert page.inner_text("#title-error") == "Enter at least 3 characters."
     assert page.inner_text("#pages-error") == "Enter a whole number."
@@ -281,11 +282,11 @@ def test_everything_works_without_a_script(plain: Seen) -> None:
     assert page.inner_text("header") == "/posts"
     page.fill("#title", "taken")
     page.fill("#pages", "")
-    page.get_by_role("button", name="Write").click()
+    plain.send("Write")
     assert page.inner_text("#title-error") == "There is one of that name."
     page.fill("#title", "Plainly written")
     page.set_input_files("#photo", {"name": "a.txt", "mimeType": "text/plain", "buffer": b"hello"})
-    page.get_by_role("button", name="Write").click()
+    plain.send("Write")
     assert page.url == f"{plain.url}/posts?plain=1"
     assert page.locator("main [role=status]").inner_text() == "Saved Plainly written"
     assert page.get_by_text("Plainly written, note, a.txt 5").is_visible()
@@ -296,14 +297,14 @@ def test_everything_works_without_a_script(plain: Seen) -> None:
 def test_bound_arguments_and_redirects_work_without_a_script(plain: Seen) -> None:
     page = plain.open()
     page.fill("#title", "Plain and bound")
-    page.get_by_role("button", name="Write").click()
+    plain.send("Write")
     number = page.locator("li").count()
     page.goto(f"{plain.url}/posts/{number}")
     page.get_by_label("Title").fill("no")
-    page.get_by_role("button", name="Rename").click()
+    plain.send("Rename")
     assert (page.inner_text("#title-error"), page.input_value("#title")) == ("Enter at least 3 characters.", "no")
     page.get_by_label("Title").fill("Renamed plainly")
-    page.get_by_role("button", name="Rename").click()
+    plain.send("Rename")
 
     assert page.url == f"{plain.url}/posts/{number}"
     assert page.get_by_role("heading", name="Renamed plainly").is_visible()
