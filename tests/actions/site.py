@@ -36,6 +36,8 @@ async def write(
         raise ActionError("There is one of that name.", field="title", code="title_taken", status=409)
     if title == "closed":
         raise ActionError("Nothing can be written today.")
+    if title == "misnamed":
+        raise ActionError("There is one of that name.", field="titel")
     if title == "broken":
         raise RuntimeError("the marker of an unexpected error")
     said = None if photo is None else f"{photo.filename} {photo.size}"

@@ -436,6 +436,66 @@ async def test_a_cause_is_logged_when_the_page_is_shown_again(tmp_path: Path, ca
         assert (answer.status, "marker" in answer.text, "marker" in caplog.text) == (409, False, True)
 
 
+MISNAMED = """
+from typing import Annotated
+
+from msgspec import Meta
+
+from turnout import ActionError, action, after, current_request, flash
+
+
+@action
+async def misnamed(pages: Annotated[int, Meta(ge=1)], title: str = ""):
+    flash(current_request(), "Nothing was kept.")
+    raise ActionError("There is one of that name.", field="titel")
+"""
+PAGE_OF_MISNAMED = {
+    "app/a/actions.py": MISNAMED,
+    "app/a/route.py": """
+from turnout import after, render
+
+RAN = []
+
+
+async def GET():
+    after(RAN.append, 1)
+    return render("a.html", ran=len(RAN))
+""",
+}
+
+
+@pytest.mark.parametrize(
+    ("form", "shown"),
+    [
+        ({"title": "First", "pages": "1"}, "There is one of that name.||First|Nothing was kept."),
+        # A parameter that the form has no field for, beside one that it has.
+        ({"title": "First", "pages": "0"}, "pages: Enter at least 1.||First|"),
+    ],
+)
+async def test_an_error_of_a_field_that_the_page_does_not_have_is_said_for_the_form(
+    tmp_path: Path, form: dict[str, str], shown: str, caplog: Any
+) -> None:
+    template = "{{ errors.form }}|{{ errors.title }}|{{ values.title }}|{{ flashes|join }}"
+    async with client_of(tmp_path, PAGE_OF_MISNAMED | {"templates/a.html": template}) as client:
+        answer = await call(client, "misnamed", form=form, headers={**PAGE, "referer": "http://localhost/a"})
+
+        assert (answer.status, answer.text) == (422, shown)
+        assert "shows no error of" in caplog.text
+        assert ("did you mean title" in caplog.text) == (form["pages"] == "1")
+        assert (await client.get("/a")).text == "|||"
+
+
+@pytest.mark.parametrize("template", ["{{ errors.title }}", "{% if errors %}wrong{% endif %}", "{{ values.title }}"])
+async def test_a_page_that_has_no_place_for_what_is_wrong_gives_way_to_a_plain_one(
+    tmp_path: Path, template: str
+) -> None:
+    async with client_of(tmp_path, PAGE_OF_MISNAMED | {"templates/a.html": template}) as client:
+        form, headers = {"title": "First", "pages": "1"}, {**PAGE, "referer": "http://localhost/a"}
+        answer = await call(client, "misnamed", form=form, headers=headers)
+
+        assert answer.status == 422 and "There is one of that name." in answer.text and 'href="/a"' in answer.text
+
+
 @pytest.mark.parametrize("referer", ["", "http://localhost/plain", "http://localhost/nowhere", "http://evil.example/"])
 async def test_where_no_page_can_say_it_a_plain_one_does(tmp_path: Path, referer: str) -> None:
     async with client_of(tmp_path, FILES) as client:

@@ -140,11 +140,24 @@ def test_what_an_action_says_of_the_form_as_a_whole_is_an_alert(seen: Seen) -> N
     assert page.get_by_role("alert").count() == 0
 
 
+def test_an_error_of_no_field_of_the_form_is_said_once_for_the_form(seen: Seen, plain: Seen) -> None:
+    for each in (seen, plain):
+        page = each.open("/posts?plain=1" if each is plain else "/posts")
+        page.fill("#title", "misnamed")
+        page.press("#title", "Enter")
+
+        page.get_by_role("alert").wait_for()
+        assert page.get_by_role("alert").inner_text() == "There is one of that name."
+        assert page.input_value("#title") == "misnamed"
+
+
 def test_a_form_that_is_under_way_is_busy_and_is_not_sent_twice(seen: Seen) -> None:
     under_way: list[Any] = []
-    seen.page.route(
-        "**/_actions/**", lambda route: under_way.append(route)
-    )  # held, and let through when enough was seen
+
+    def keep(route: Any) -> None:
+        under_way.append(route)  # until enough was seen
+
+    seen.page.route("**/_actions/**", keep)
     page = seen.open()
     page.fill("#title", "Held up")
     page.get_by_role("button", name="Write").click()

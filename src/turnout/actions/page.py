@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec import Struct
 
 from ..context import current
@@ -26,7 +27,7 @@ class Failed(Struct):
         page: Path and query of the page.
         errors: By field, and ``form`` for what is about none.
         values: The texts that were sent; neither files nor passwords.
-        seen: Whether the page has looked at the errors.
+        asked: The names whose errors the page has looked at.
     """
 
     action: Action
@@ -34,7 +35,12 @@ class Failed(Struct):
     page: str
     errors: dict[str, str]
     values: dict[str, list[str]]
-    seen: bool = False
+    asked: set[str] = msgspec.field(default_factory=set)
+
+    @property
+    def unsaid(self) -> list[str]:
+        """The names of the errors that the page has not looked at."""
+        return [name for name in self.errors if name not in self.asked]
 
 
 class Errors:
@@ -43,20 +49,21 @@ class Errors:
     def __init__(self, found: dict[str, str] | None = None) -> None:
         self._found = found
 
-    def _look(self) -> dict[str, str]:
+    def _look(self, name: str | None = None) -> dict[str, str]:
         if self._found is not None:
             return self._found
         failed = _failed()
         if failed is None:
             return {}
-        failed.seen = True
+        if name is not None:  # names alone, or how many, say to nobody what is wrong
+            failed.asked.add(name)
         return failed.errors
 
     def __getitem__(self, name: str) -> str:
-        return self._look().get(name, "")
+        return self._look(name).get(name, "")
 
     def __contains__(self, name: str) -> bool:
-        return name in self._look()
+        return name in self._look(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._look())

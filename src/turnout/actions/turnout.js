@@ -113,8 +113,10 @@ const held = new Set();
 function showErrors(form, answer) {
   const fields = Object.entries(answer.field_errors ?? {});
   const shown = fields.filter(([name, message]) => showFieldError(form, name, message));
-  const rest = fields.filter((each) => !shown.includes(each)).map(([name, message]) => `${name}: ${message}`);
-  if (!shown.length || rest.length) showFormError(form, [answer.error, ...rest].filter(Boolean).join(" "));
+  const rest = fields.filter((each) => !shown.includes(each));
+  // What the error says already is not said twice.
+  const named = rest.filter(([, message]) => message !== answer.error).map(([name, message]) => `${name}: ${message}`);
+  if (!shown.length || rest.length) showFormError(form, [answer.error, ...named].filter(Boolean).join(" "));
   const first = form.querySelector("[aria-invalid=true]") ?? form.querySelector("[data-form-error]");
   first?.focus();
 }

@@ -259,30 +259,63 @@ async def _page_again(site: Site, action: Action, request: Request, exc: HTTPErr
         return Response.redirect(_to_sign_in(site.sign_in, request), 303)
     if page is None or site.app is None:
         return None
-    again = _asking_for(page, request)
-    again.failed_action = failed = Failed(
-        action, _bound_of(action, request), page, _errors(exc, request), _values(request)
-    )
-    # Flash messages and a renewed session go out with the page, once.
-    again.flashes, again.set_cookies, again.special = request.flashes, request.set_cookies, True
-    request.set_cookies = None
-    try:
-        response = await site.app.fetch(again)
-    finally:
-        current.set(request)
-    work, again.after_work = again.after_work, None
-    site.app.sent(again, response)
-    if isinstance(response.chunks, AsyncGenerator):
-        await response.chunks.aclose()
-    if response.status != 200 or response.chunks is not None or not failed.seen:
-        request.set_cookies = again.set_cookies
+    told = _told(exc, request)
+    failed = Failed(action, _bound_of(action, request), page, _errors(told), _values(request))
+    response, work = await _made(site.app, failed, request)
+    if failed.asked and failed.unsaid:
+        logger.warning(_unsaid(failed), extra={"request_id": request.id, "action": action.name})
+        failed = _for_the_form(failed, told)
+        response, work = await _made(site.app, failed, request)
+    if response is None or failed.unsaid:
         return None
+    request.set_cookies = None  # they are on the page
     request.after_work = [*(request.after_work or ()), *work] if work else request.after_work
     response.status = exc.status
     response.headers.set(*_NO_STORE)
     for name, value in exc.headers if isinstance(exc, HTTPError) else ():
         response.headers.append(name, value)
     return response
+
+
+async def _made(app: Fetch, failed: Failed, request: Request) -> tuple[Response | None, list[Any]]:
+    """The page of *failed*, with its ``after()`` work; None for one that is no whole page."""
+    again = _asking_for(failed.page, request)
+    again.failed_action = failed
+    # Flash messages and a renewed session go out with the page, once.
+    again.flashes, again.set_cookies, again.special = request.flashes, request.set_cookies, True
+    request.set_cookies = None
+    try:
+        response = await app.fetch(again)
+    finally:
+        current.set(request)
+    request.set_cookies = again.set_cookies
+    work, again.after_work = again.after_work, None
+    app.sent(again, response)
+    if isinstance(response.chunks, AsyncGenerator):
+        await response.chunks.aclose()
+    return (None if response.status != 200 or response.chunks is not None else response), work or []
+
+
+def _unsaid(failed: Failed) -> str:
+    """What to tell who wrote a page that has no place for some of what is wrong."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(failed.unsaid[0], failed.asked, 1)
+    cure = f"did you mean {near[0]}?" if near else "look at it there, or in errors.form"
+    return (
+        f"the page {failed.page.partition('?')[0]} shows no error of {', '.join(failed.unsaid)}, where the action "
+        f"{failed.action.name} found one; {cure}"
+    )
+
+
+def _for_the_form(failed: Failed, told: dict[str, Any]) -> Failed:
+    """*failed*, where what the page has no place for is about the form as a whole, as ``turnout.js`` does it."""
+    errors = {name: said for name, said in failed.errors.items() if name in failed.asked}
+    rest = {name: said for name, said in failed.errors.items() if name not in failed.asked}
+    # An ActionError's own words are for people already; a name says which of several fields is meant.
+    said = [each if each == told.get("detail") else f"{name}: {each}" for name, each in rest.items()]
+    errors["form"] = " ".join([*filter(None, [errors.get("form")]), *said])
+    return Failed(failed.action, failed.arguments, failed.page, errors, failed.values)
 
 
 def _asking_for(page: str, request: Request) -> Request:
@@ -305,9 +338,8 @@ def _told(exc: HTTPError | DbError, request: Request) -> dict[str, Any]:
     return told
 
 
-def _errors(exc: HTTPError | DbError, request: Request) -> dict[str, str]:
+def _errors(told: dict[str, Any]) -> dict[str, str]:
     """Field names to messages, and ``form`` to what is about no field."""
-    told = _told(exc, request)
     found = field_errors(told.get("errors"))
     return found or {"form": _message(told, found)}
 
