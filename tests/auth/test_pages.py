@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from auth.test_client import ADA, ME, SAME_ORIGIN, SETTINGS
+from browsers import chromium, new_context
 from projects import client_of
 from served import Served, served
 
@@ -226,11 +226,6 @@ async def test_links_of_mails_work_where_the_wire_is_off(tmp_path: Path) -> None
 
 # -- in a browser
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 NOTES = """
 auth = "user"
 from turnout import Response, create_client
@@ -254,18 +249,19 @@ def site(root: Path, auth: str = "") -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM.exists() and shutil.which("chromium") is None:
-        pytest.skip("there is no chromium on this machine")
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=shutil.which("chromium") or str(CHROMIUM), args=FLAGS)
+    with chromium() as opened:
         yield opened
-        opened.close()
+
+
+def heading(page: Any, name: str) -> None:
+    """Wait for the page of that name, and for all of it."""
+    page.get_by_role("heading", name=name).wait_for()
+    page.wait_for_load_state()
 
 
 def test_a_person_signs_up_by_code_and_resets_by_link_without_javascript(tmp_path: Path, browser: Any) -> None:
     with site(tmp_path) as server:
-        page = browser.new_context(java_script_enabled=False).new_page()
+        page = new_context(browser, java_script_enabled=False).new_page()
         page.goto(f"{server.url}/notes?a=1")
         assert page.url.startswith(f"{server.url}/auth/sign-in?next=")
         page.get_by_role("link", name="Create an account").click()
@@ -273,50 +269,52 @@ def test_a_person_signs_up_by_code_and_resets_by_link_without_javascript(tmp_pat
         page.get_by_label("Password").fill("correct horse")
         page.get_by_role("button", name="Create account").click()
 
-        assert page.get_by_role("heading", name="Confirm your address").is_visible()
+        heading(page, "Confirm your address")
         assert "ada@example.com" in page.inner_text("main") and "ada" not in page.url
         page.get_by_label("Code").fill("000000")
         page.get_by_role("button", name="Continue").click()
         assert "wrong or has expired" in page.get_by_role("alert").inner_text()
         page.get_by_label("Code").fill(" ".join(server.code("ada@example.com")))
         page.get_by_role("button", name="Continue").click()
-        assert page.url == f"{server.url}/notes?a=1"
-        assert page.get_by_role("heading", name="Notes of ada@example.com").is_visible()
+        page.wait_for_url(f"{server.url}/notes?a=1")
+        heading(page, "Notes of ada@example.com")
 
         page.get_by_role("link", name="Sign out").click()
         page.get_by_role("button", name="Sign out").click()
-        assert page.get_by_role("heading", name="You are signed out").is_visible()
+        heading(page, "You are signed out")
         page.get_by_role("link", name="Sign in again").click()
         page.get_by_role("link", name="Forgot your password?").click()
+        page.get_by_role("button", name="Send the e-mail").wait_for()
         page.wait_for_timeout(1100)  # mail_interval_s
         page.get_by_label("E-mail address").fill("ada@example.com")
         page.get_by_role("button", name="Send the e-mail").click()
-        assert page.get_by_role("heading", name="Check your e-mail").is_visible()
+        heading(page, "Check your e-mail")
         page.goto(server.link("ada@example.com", 2))
         assert page.url == f"{server.url}/auth/new-password"
         page.get_by_label("New password").fill("another horse")
         page.get_by_role("button", name="Change password").click()
-        assert page.get_by_role("heading", name="Your password is changed").is_visible()
+        heading(page, "Your password is changed")
 
         page.context.clear_cookies()
         page.goto(f"{server.url}/auth/sign-in")
         page.get_by_label("E-mail address").fill("ada@example.com")
         page.get_by_label("Password").fill("another horse")
         page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(f"{server.url}/")
         page.goto(f"{server.url}/notes")
         assert page.inner_text("#aud") == "authenticated"
 
 
 def test_a_link_opened_in_another_browser_asks_for_the_code(tmp_path: Path, browser: Any) -> None:
     with site(tmp_path) as server:
-        page = browser.new_page()
+        page = new_context(browser).new_page()
         page.goto(f"{server.url}/auth/sign-up")
         page.get_by_label("E-mail address").fill("bob@example.com")
         page.get_by_label("Password").fill("correct horse")
-        page.keyboard.press("Enter")
+        page.get_by_label("Password").press("Enter")
         page.wait_for_url("**/auth/sent*")
 
-        other = browser.new_context().new_page()
+        other = new_context(browser).new_page()
         other.goto(server.link("bob@example.com"))
 
         assert "belongs to the browser that asked for it" in other.get_by_role("alert").inner_text()
@@ -325,16 +323,19 @@ def test_a_link_opened_in_another_browser_asks_for_the_code(tmp_path: Path, brow
 
 def test_the_keyboard_alone_is_enough(tmp_path: Path, browser: Any) -> None:
     with site(tmp_path, "auto_confirm = true") as server:
-        page = browser.new_page()
+        page = new_context(browser).new_page()
         page.goto(f"{server.url}/auth/sign-up?next=/notes")
-        page.keyboard.type("ada@example.com")  # the first field has the focus
+        page.locator("[name=email]:focus").wait_for()  # by itself, when the page is first drawn
+        page.keyboard.type("ada@example.com")
         page.keyboard.press("Tab")
+        page.locator("[name=password]:focus").wait_for()
         page.keyboard.type("correct horse")
         page.keyboard.press("Enter")
         page.wait_for_url(f"{server.url}/notes")  # whole: sign-up ends in ?next=/notes
 
         page.context.clear_cookies()
         page.goto(f"{server.url}/auth/sign-in")
+        page.locator("[name=email]:focus").wait_for()
         order = []
         for _ in range(6):
             order.append(page.evaluate("document.activeElement.innerText || document.activeElement.name"))
@@ -372,7 +373,7 @@ CONTRAST = """
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_everything_is_labelled_and_can_be_read(tmp_path: Path, browser: Any, scheme: str) -> None:
     with site(tmp_path) as server:
-        page = browser.new_context(color_scheme=scheme).new_page()
+        page = new_context(browser, color_scheme=scheme).new_page()
         complaints: list[str] = []
         page.on("console", lambda message: complaints.append(message.text))
         for name in ("sign-in", "sign-up", "reset", "sent", "signed-out"):
@@ -381,11 +382,13 @@ def test_everything_is_labelled_and_can_be_read(tmp_path: Path, browser: Any, sc
         page.goto(f"{server.url}/auth/sign-in")
         page.get_by_label("E-mail address").fill("who@example.com")
         page.get_by_label("Password").fill("wrong horse")
-        page.keyboard.press("Enter")
+        page.get_by_label("Password").press("Enter")
         page.get_by_role("alert").wait_for()
+        page.wait_for_load_state()  # with its styles
         check(page)
         described = page.evaluate("document.querySelector('#email').getAttribute('aria-describedby')")
-        assert described == "error" and page.evaluate("document.activeElement.id") == "password"
+        assert described == "error"
+        page.locator("#password:focus").wait_for()
         assert not [text for text in complaints if "422" not in text]  # such as a style that the policy refuses
 
 

@@ -9,6 +9,7 @@ from email.policy import default
 from pathlib import Path
 from typing import Any
 
+from browsers import PATIENCE_S
 from msgspec import Struct
 
 PASSWORD = "correct horse"
@@ -30,7 +31,7 @@ class Blog(Struct):
 
     def mail_of(self, sender: str) -> EmailMessage:
         """The message in the outbox that is to be answered to *sender*; it is waited for."""
-        give_up = time.monotonic() + 10
+        give_up = time.monotonic() + PATIENCE_S
         while time.monotonic() < give_up:
             found = [each for each in self.mails() if each["reply-to"] == sender]
             if found:
@@ -101,6 +102,7 @@ class Visitor:
         self.fill_post(title, content, self.name)
         self.page.get_by_role("button", name="Publish").click()
         self.page.get_by_role("heading", level=1, name=title, exact=True).wait_for()
+        self.page.wait_for_load_state()
         return str(self.page.url).removeprefix(self.blog.url)
 
     def sees(self, text: str) -> bool:

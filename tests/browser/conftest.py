@@ -18,33 +18,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import browsers
 import pytest
 from browser.blog import Blog, Visitor
 
 from turnout.auth.keys import make_key
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "blog"
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 
 addresses = itertools.count(1)
 
 
-# Of one file each, and no longer: while Playwright's event loop runs, no other test of the process could have one.
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    sync_api = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed: no test drives a browser"
-    )
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("there is no chromium on this machine: the pages of the example are not tried in a browser")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+    with browsers.chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +50,7 @@ def blog(tmp_path_factory: pytest.TempPathFactory, chromium: Any) -> Iterator[Bl
     variables = inherited | {"MAIL_TRANSPORT": "outbox", "TURNOUT_AUTH_KEYS": json.dumps([make_key()])}
     turnout = [sys.executable, "-m", "turnout"]
     for command in ("migrate", "seed"):
-        subprocess.run([*turnout, "db", command], cwd=root, env=variables, check=True, capture_output=True, timeout=60)
+        subprocess.run([*turnout, "db", command], cwd=root, env=variables, check=True, capture_output=True, timeout=180)
     log = root.parent / "log"
     with (
         log.open("wb") as errors,
@@ -77,7 +65,7 @@ def blog(tmp_path_factory: pytest.TempPathFactory, chromium: Any) -> Iterator[Bl
             assert ready, log.read_text()
             yield Blog(root, ready[0], log)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0, log.read_text()
+            assert process.wait(120) == 0, log.read_text()
         finally:
             if process.poll() is None:
                 process.kill()
@@ -98,13 +86,13 @@ def visit(blog: Blog, chromium: Any) -> Iterator[Callable[..., Visitor]]:
 
     def come(*, scripts: bool = True, signed_in: bool = False, **options: Any) -> Visitor:
         number = next(addresses)
-        context = chromium.new_context(
+        context = browsers.new_context(
+            chromium,
             base_url=blog.url,
             java_script_enabled=scripts,
             extra_http_headers={"x-forwarded-for": f"198.51.{number // 250}.{number % 250 + 1}"},
             **options,
         )
-        context.set_default_timeout(15_000)
         visitor = Visitor(blog, context, f"visitor{number}")
         visitors.append(visitor)
         if signed_in:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from browser.blog import Blog, Visitor
+from browsers import until
 
 Visit = Callable[..., Visitor]
 
@@ -30,9 +31,11 @@ def test_a_person_signs_up_writes_changes_and_deletes_a_post(visit: Visit, scrip
     page.get_by_label("What the picture shows").fill("A red point")
     page.get_by_role("button", name="Publish").click()
     page.get_by_text("Your post is published.").wait_for()
+    page.wait_for_load_state()
     assert page.locator(".prose p").all_inner_texts() == ["First paragraph.", "Second\nparagraph."]
     assert "Ada" in page.locator("article .meta").inner_text()
-    assert page.get_by_role("img", name="A red point").evaluate("(img) => img.naturalWidth") == 1
+    picture = page.get_by_role("img", name="A red point")
+    until(page, lambda: picture.evaluate("(img) => img.naturalWidth") == 1, "the picture")
     path = page.url
 
     page.reload()
@@ -43,6 +46,7 @@ def test_a_person_signs_up_writes_changes_and_deletes_a_post(visit: Visit, scrip
         assert reader.sees(title)
     reader.page.get_by_role("link", name=title).click()
     reader.page.get_by_role("heading", level=1, name=title).wait_for()
+    reader.page.wait_for_load_state()
     assert reader.page.get_by_role("link", name="Edit").count() == 0
 
     page.get_by_role("link", name="Edit").click()
@@ -55,7 +59,7 @@ def test_a_person_signs_up_writes_changes_and_deletes_a_post(visit: Visit, scrip
 
     page.get_by_role("link", name="Delete").click()
     page.get_by_role("link", name="Keep it").click()
-    assert page.url == path
+    page.wait_for_url(path)
     page.get_by_role("link", name="Delete").click()
     page.get_by_role("button", name="Delete").click()
     page.get_by_text("The post is deleted.").wait_for()
@@ -74,6 +78,7 @@ def test_what_does_not_fit_is_said_beside_its_field_and_nothing_typed_is_lost(vi
     page.get_by_role("button", name="Publish").click()
 
     page.locator("#title-error:not(:empty)").wait_for()
+    page.wait_for_load_state()
     assert scripts or ada.sees("Please check what is marked.")
     for label, wrong in (("Title", True), ("Text", False), ("Your name", True)):
         field = page.get_by_label(label)
@@ -82,13 +87,14 @@ def test_what_does_not_fit_is_said_beside_its_field_and_nothing_typed_is_lost(vi
         assert told.get_attribute("id") in str(field.get_attribute("aria-describedby")).split()
         assert bool(told.inner_text().strip()) is wrong, label
     assert page.get_by_label("Text").input_value() == "A text that took an hour.\nAnd another line."
-    assert page.evaluate("document.activeElement.name") == "title"
+    page.locator("[name=title]:focus").wait_for()
     assert page.title().startswith("Error: ") or scripts
 
     page.get_by_label("Title").fill("A title after all")
     page.get_by_label("Your name").fill("Ada")
     page.get_by_role("button", name="Publish").click()
     page.get_by_role("heading", level=1, name="A title after all").wait_for()
+    page.wait_for_load_state()
     assert page.locator(".prose p").inner_text() == "A text that took an hour.\nAnd another line."
 
 
@@ -99,6 +105,7 @@ def test_an_edit_that_does_not_fit_shows_the_form_of_that_post_again(visit: Visi
     ada.fill_post("  ", "Changed.")
     ada.page.get_by_role("button", name="Save").click()
     ada.page.locator("#title-error:not(:empty)").wait_for()
+    ada.page.wait_for_load_state()
     assert ada.page.get_by_label("Text").input_value() == "Changed."
 
     ada.page.get_by_label("Title").fill("Changed title")
@@ -169,6 +176,7 @@ def test_who_is_not_signed_in_is_asked_to_and_then_brought_back(visit: Visit, sc
 
     ada.go("/account")
     ada.page.get_by_role("heading", name="Sign in").wait_for()
+    ada.page.wait_for_load_state()
     ada.page.get_by_label("E-mail address").fill(ada.email)
     ada.page.get_by_label("Password").fill("wrong horse")
     ada.page.get_by_role("button", name="Sign in", exact=True).click()
@@ -207,6 +215,7 @@ def test_a_message_arrives_in_the_outbox_once(visit: Visit, scripts: bool, blog:
     page.get_by_label("Message").fill("Hello!\n\nGoodbye.")
     page.get_by_role("button", name="Send").click()
     page.get_by_text("This does not look like an e-mail address.").wait_for()
+    page.wait_for_load_state()
     assert page.get_by_label("Message").input_value() == "Hello!\n\nGoodbye."
 
     page.get_by_label("E-mail address").fill(ada.email)
@@ -226,6 +235,7 @@ def test_an_entry_of_the_guestbook_is_on_the_page_of_who_wrote_it(visit: Visit, 
     ada.go("/guestbook")
     sign(ada, "   ", "Here.")
     ada.page.locator("#name-error:not(:empty)").wait_for()
+    ada.page.wait_for_load_state()
 
     sign(ada, "Ada", f"Here, {scripts}.")
 
@@ -246,8 +256,10 @@ def test_an_open_guestbook_shows_what_others_write_at_once(visit: Visit) -> None
 
     bob.go("/guestbook")
     sign(bob, "Bob", "<b>Live</b> & well")
+    thanked(bob)
     list_.get_by_text("<b>Live</b> & well").wait_for()
     sign(bob, "Bob", "Again")
+    thanked(bob)
     list_.get_by_text("Again").wait_for()
 
     assert list_.locator("> li").count() == before + 2
@@ -263,13 +275,14 @@ def test_an_open_guestbook_misses_nothing_while_its_connection_is_away(visit: Vi
     ada.context.set_offline(True)
     bob.go("/guestbook")
     sign(bob, "Bob", "While you were away")
+    thanked(bob)
     ada.context.set_offline(False)
-    ada.complaints.clear()  # of the network, which was away
 
     entry = ada.page.get_by_text("While you were away", exact=True)
     entry.wait_for()
 
     assert entry.count() == 1
+    ada.complaints.clear()  # of the network, which was away
 
 
 def sign(visitor: Visitor, name: str, message: str) -> None:
@@ -278,12 +291,19 @@ def sign(visitor: Visitor, name: str, message: str) -> None:
     visitor.page.get_by_role("button", name="Sign", exact=True).click()
 
 
+def thanked(visitor: Visitor) -> None:
+    """Wait until what was signed is there: a click alone returns before."""
+    visitor.page.locator("main").get_by_text("Thank you for signing.").wait_for()
+    visitor.page.wait_for_load_state()
+
+
 def test_what_people_write_is_text_everywhere(visit: Visit, scripts: bool) -> None:
     evil = f"<script>document.title = 'RAN'</script><img src=x onerror=\"document.title='RAN'\"> {scripts}"
     eve = visit(scripts=scripts, signed_in=True)
     path = eve.publish(evil, evil)
     eve.go("/guestbook")
     sign(eve, evil[:80], evil)
+    thanked(eve)
 
     reader = visit()
     for place in ("/", "/posts", path, "/guestbook"):
@@ -320,6 +340,7 @@ def test_the_keyboard_alone_is_enough(visit: Visit) -> None:
     assert focused(page) == "Skip to the content"
     assert page.evaluate("document.activeElement.getBoundingClientRect().top") >= 0  # it is seen
     keyboard.press("Enter")
+    page.locator(":target").wait_for()
     keyboard.press("Tab")
     assert page.evaluate("document.activeElement.closest('main') !== null")
 
@@ -332,9 +353,11 @@ def test_the_keyboard_alone_is_enough(visit: Visit) -> None:
     assert stops == ["Skip to the content", "Branch Line", "Posts", "Guestbook", "Contact", "Account", "Write"]
     keyboard.press("Enter")
     page.get_by_role("heading", name="Write a post").wait_for()
+    page.wait_for_load_state()
 
     for _ in range(8):
         keyboard.press("Tab")
+    page.locator("[name=title]:focus").wait_for()
     keyboard.type("By keys")
     keyboard.press("Tab")
     keyboard.type("Nothing but keys.")

@@ -99,7 +99,7 @@ def test_axe_finds_nothing_on_pages_that_say_what_is_wrong(visit: Visit, axe: st
     ada.go("/auth/sign-in")
     ada.page.get_by_label("E-mail address").fill("who@example.com")
     ada.page.get_by_label("Password").fill("wrong horse")
-    ada.page.keyboard.press("Enter")
+    ada.page.get_by_label("Password").press("Enter")
     ada.page.get_by_role("alert").wait_for()
     look(ada.page, f"sign-in-wrong-{how}", axe)
 

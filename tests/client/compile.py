@@ -41,5 +41,5 @@ def compile_ts(folder: Path, *files: str) -> str:
     """Compile *files* of *folder* into its ``built``; what the compiler said."""
     (folder / "package.json").write_text('{"type": "module"}')
     (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": OPTIONS, "files": files}))
-    done = subprocess.run([TSC, "-p", "."], cwd=folder, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([TSC, "-p", "."], cwd=folder, capture_output=True, text=True, timeout=300)
     return done.stdout + done.stderr

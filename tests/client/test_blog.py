@@ -7,9 +7,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from browsers import chromium, new_context
 from client.compile import HERE, compile_ts, needs_tsc
 from client.test_python import mypy
 from served import Served, served
@@ -19,7 +19,6 @@ from turnout.env import env
 from turnout.routing.module import unload
 
 EXAMPLE = HERE.parents[1] / "examples" / "blog"
-CHROMIUM = Path("/usr/bin/chromium")
 SECRETS = {"STRIPE_WEBHOOK_SECRET": "whsec_x", "EXTERNAL_API_KEY": "x"}
 SAID = ["Hello World!", "By a client", "Changed", True, None, True, "/title", True, "email_taken", True, True, "value"]
 SHOW = """
@@ -82,23 +81,19 @@ def test_the_example_is_called_from_node(blog: Served) -> None:
         f"import('./built/blog.js').then((blog) => blog.run('{blog.url}')).then((s) => console.log(JSON.stringify(s)))"
     )
     command = ["node", "--input-type=module", "-e", script]
-    done = subprocess.run(command, cwd=blog.root / "client", capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=blog.root / "client", capture_output=True, text=True, timeout=180)
 
     assert done.stderr == ""
     assert json.loads(done.stdout) == SAID
 
 
 @needs_tsc
-@pytest.mark.skipif(not CHROMIUM.exists(), reason="needs /usr/bin/chromium")
 def test_the_example_is_called_from_a_page_of_its_own(blog: Served) -> None:
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        page = browser.new_page()
+    with chromium() as browser:
+        page = new_context(browser).new_page()
         page.goto(blog.url)
 
         assert page.evaluate("import('/client/blog.js').then((blog) => blog.run(''))") == SAID
-        browser.close()
 
 
 def test_the_example_is_called_from_python(blog: Served) -> None:
@@ -107,5 +102,5 @@ def test_the_example_is_called_from_python(blog: Served) -> None:
 
     assert mypy(blog.root / "client", "show.py") == []
     command = [sys.executable, "show.py", blog.url]
-    done = subprocess.run(command, cwd=blog.root / "client", capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=blog.root / "client", capture_output=True, text=True, timeout=180)
     assert (done.stderr, done.stdout.splitlines()) == ("", ["Hello World!", "True", "422 True"])

@@ -43,6 +43,6 @@ def test_the_python_of_the_page_is_typed_and_runs(tmp_path: Path) -> None:
     assert mypy(tmp_path / "client", "show.py") == []
     with served(tmp_path, files, settings=SETTINGS) as server:
         command = [sys.executable, "show.py", server.url]
-        done = subprocess.run(command, cwd=tmp_path / "client", capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, cwd=tmp_path / "client", capture_output=True, text=True, timeout=180)
     assert done.stderr == ""
     assert done.stdout.splitlines() == ["First", "409 already_published", "tick 0", "tick 1", "tick 2"]

@@ -57,7 +57,7 @@ def test_the_python_of_any_contract_is_well_typed(tmp_path: Path, random_contrac
         (tmp_path / file).write_text(python(contract), "utf-8")
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--no-error-summary", *files]
 
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=150)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
 
     assert (done.stdout, done.stderr) == ("", "")
     imports = subprocess.run(
