@@ -23,7 +23,7 @@ from projects import make_project
 
 from turnout.auth.keys import Keys, make_key
 
-DEADLINE_S = 30.0
+DEADLINE_S = 90.0
 
 SETTINGS = """
 [tool.turnout]

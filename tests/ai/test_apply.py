@@ -287,7 +287,7 @@ for name in sys.argv[3:]:
 
 def killed(then: str, *roots: Path) -> list[str]:
     command = [sys.executable, "-c", KILLED, str(Path(__file__).parent), then, *map(str, roots)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout.splitlines()
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout.splitlines()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

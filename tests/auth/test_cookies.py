@@ -195,7 +195,7 @@ process.exit(0);
 def node(url: str, cookies: dict[str, str], write: str | None = None) -> Any:
     asked = json.dumps({"url": url, "cookies": cookies, "write": write})
     done = subprocess.run(
-        ["node", "--input-type=module", "-e", SCRIPT, asked], cwd=JS, capture_output=True, text=True, timeout=60
+        ["node", "--input-type=module", "-e", SCRIPT, asked], cwd=JS, capture_output=True, text=True, timeout=180
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -182,7 +182,7 @@ def test_a_server_is_ended_with_its_children(tmp_path: Path) -> None:
     port = processes.free_port()
     command = ["sh", "-c", f"{sys.executable} -m http.server --bind 127.0.0.1 {port} & wait"]
     with processes.serving("web", command, port=port, log=tmp_path / "log", cwd=tmp_path) as server:
-        assert server.wait(Call("/"), timeout_s=20).status == 200
+        assert server.wait(Call("/"), timeout_s=90).status == 200
         assert server.cpu_s() > 0  # of the child: the shell itself only waits
     with pytest.raises(ConnectionError):
         workloads.fetch(port, Call("/"))

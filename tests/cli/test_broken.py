@@ -100,7 +100,7 @@ def turnout(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         env=clean,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

@@ -21,7 +21,7 @@ def check(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
         cwd=root,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
 
 

@@ -53,7 +53,7 @@ def turnout(*words: str, cwd: Path, stdin: str = "", **env: str) -> subprocess.C
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 
@@ -226,7 +226,7 @@ def serving(*words: str, cwd: Path, **env: str) -> Iterator[tuple[subprocess.Pop
 
 
 def get(port: int, path: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=90)
     connection.request("GET", path)
     response = connection.getresponse()
     answer = response.status, response.read().decode()
@@ -243,7 +243,7 @@ def test_start_serves_from_elsewhere_and_ends_with_0(project, tmp_path_factory):
         port = int(ready.split()[2].rpartition(":")[2])
         assert get(port, "/api/notes") == (200, "[]")
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=90)
 
     assert process.returncode == 0
     lines = [json.loads(line) for line in err.splitlines()]
@@ -274,7 +274,7 @@ def test_a_fixed_hash_seed_is_warned_about(project):
     turnout("db", "migrate", cwd=project)
     with serving("start", "--port", "0", "--workers", "1", cwd=project, PYTHONHASHSEED="0") as (process, _):
         process.send_signal(signal.SIGINT)
-        assert "PYTHONHASHSEED is fixed" in process.communicate(timeout=30)[1]
+        assert "PYTHONHASHSEED is fixed" in process.communicate(timeout=90)[1]
 
 
 def test_there_are_two_workers_at_least():

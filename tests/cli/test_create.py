@@ -39,7 +39,7 @@ def turnout(*words: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=300,
     )
 
 
@@ -138,7 +138,7 @@ def test_a_person_is_asked_below_the_diff(tmp_path, word, status):
     os.close(theirs)
     os.write(ours, f"{word}\n".encode())
     try:
-        out = process.communicate(timeout=170)[0].decode()
+        out = process.communicate(timeout=300)[0].decode()
     finally:
         os.close(ours)
 

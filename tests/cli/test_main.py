@@ -20,7 +20,7 @@ def turnout(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[s
         env=os.environ | env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

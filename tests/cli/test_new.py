@@ -12,7 +12,7 @@ import pytest
 
 def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", *command], cwd=cwd, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", *command], cwd=cwd, capture_output=True, text=True, timeout=300, check=False
     )
 
 

@@ -41,7 +41,7 @@ def _run(opened: Served, mailing: Served) -> dict[str, Any]:
         return {"url": site.url, "anon": site.anon, "service": site.service}
 
     command = [str(node()), str(SCRIPT), json.dumps(given(opened) | {"mail": given(mailing)})]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=170, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     said = [json.loads(line) for line in done.stdout.splitlines()]
     return {each["name"]: each for each in said}

@@ -30,7 +30,7 @@ def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     with table_server(folder, place) as url:
         given = {"url": url, "engine": request.param, "ada": ADA, "bob": BOB}
         command = [str(node()), str(SCRIPT), json.dumps(given)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return {each["name"]: each for each in map(json.loads, done.stdout.splitlines())}
 

@@ -22,7 +22,7 @@ from turnout.deploy.builder import Builder
 
 RIE = Path(sys.prefix) / "aws-lambda-rie"
 PYTHON = os.path.realpath(sys.executable)
-DEADLINE_S = 30.0
+DEADLINE_S = 90.0
 FULL = os.environ.get("TURNOUT_DEPLOY") == "full"  # make test-deploy
 
 SETTINGS = """

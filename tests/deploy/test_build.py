@@ -342,7 +342,7 @@ def test_preview_serves_the_build(tmp_path):
         command = [sys.executable, "-m", "turnout", "preview", str(out), "--port", str(port)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            for _ in range(600):
+            for _ in range(1_800):
                 try:
                     with urlopen(f"http://127.0.0.1:{port}/api/a") as answer:
                         assert answer.read() == b'{"hello":"world"}'
@@ -353,7 +353,7 @@ def test_preview_serves_the_build(tmp_path):
                 assert answer.read() == b"static"
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(90)
 
 
 def test_the_command_reports_what_it_built(tmp_path, capsys):

@@ -31,7 +31,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(each) for each in command], capture_output=True, text=True, timeout=60, **options)
+    return subprocess.run([str(each) for each in command], capture_output=True, text=True, timeout=180, **options)
 
 
 def test_the_app_and_four_files_are_written(built: Path) -> None:
@@ -125,10 +125,10 @@ def test_the_command_of_the_image_serves_from_its_place(built: Path, tmp_path: P
     try:
         assert process.stdout is not None
         assert "ready on" in process.stdout.readline()
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/hello", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/hello", timeout=90) as answer:
             assert answer.read() == b'{"hello":"world"}'
         process.terminate()  # STOPSIGNAL SIGTERM
-        assert process.wait(20) == 0
+        assert process.wait(90) == 0
     finally:
         process.kill()
         process.stdout.close()  # type: ignore[union-attr]

@@ -167,7 +167,7 @@ class Running:
 
     def end(self) -> str:
         self.process.kill()
-        return self.process.communicate(timeout=30)[0]
+        return self.process.communicate(timeout=90)[0]
 
 
 @pytest.fixture(scope="module")
@@ -315,7 +315,7 @@ def test_a_project_that_does_not_load_is_told_as_an_init_error(tmp_path, api):
 
     assert first == "POST /2018-06-01/runtime/init/error HTTP/1.1"
     assert "nothing_here" in json.loads(body)["errorMessage"]
-    assert function.process.wait(30) == 1
+    assert function.process.wait(90) == 1
     function.end()
 
 
@@ -339,7 +339,7 @@ def test_what_goes_wrong_is_logged_as_json_with_its_route_and_without_secrets(tm
     assert json.loads(api.take()[2])["statusCode"] == 500
 
     function.process.kill()
-    _, log = function.process.communicate(timeout=30)
+    _, log = function.process.communicate(timeout=90)
     line = json.loads(log.splitlines()[0])
     assert (line["level"], line["route"]) == ("error", "/api/a")
     assert "very-secret-value" not in log

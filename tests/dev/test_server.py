@@ -45,7 +45,7 @@ class Dev:
     def __exit__(self, *exc: object) -> None:
         self.process.kill()
         self.process.wait()
-        self.reader.join(timeout=10)
+        self.reader.join(timeout=90)
         self.process.stdout.close()
         self.process.stderr.close()
 
@@ -59,7 +59,7 @@ class Dev:
         file.write_text(text)
 
     def get(self, path: str = "/api/hello", accept: str = "application/json") -> tuple[int, str, dict[str, str]]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=90)
         try:
             connection.request("GET", path, headers={"accept": accept})
             response = connection.getresponse()
@@ -72,7 +72,7 @@ class Dev:
         self.wait(lambda: text in self.get(path)[1])
 
     def wait(self, is_so: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 90
         while not is_so():
             assert time.monotonic() < deadline, self.err
             time.sleep(0.02)
@@ -173,7 +173,7 @@ def test_a_request_under_way_is_finished_by_the_app_that_began_it(dev):
     assert dev.get("/slow")[1] == '"new"'
 
     (dev.root / "gate").touch()
-    asking.join(timeout=15)
+    asking.join(timeout=90)
 
     assert answers == ['"old"']
 
@@ -242,5 +242,5 @@ def test_a_project_that_never_worked_says_why_until_it_does(tmp_path):
 def test_it_ends_when_told(dev, signum):
     dev.process.send_signal(signum)
 
-    assert dev.process.wait(timeout=20) == 0
+    assert dev.process.wait(timeout=90) == 0
     assert "Traceback" not in dev.err

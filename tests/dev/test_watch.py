@@ -73,8 +73,8 @@ def test_the_watcher_reports_each_change_once(tmp_path):
     file = write(tmp_path, "early.py")  # between making and starting it
     watcher.start()
 
-    assert reports.get(timeout=10) == [file]
+    assert reports.get(timeout=60) == [file]
     file = write(tmp_path, "late.py")
-    assert reports.get(timeout=10) == [file]
+    assert reports.get(timeout=60) == [file]
     watcher.stop()
     assert reports.empty()

@@ -491,7 +491,7 @@ def _serve(words: list[str], root: Path) -> str:
         first = process.stdout.readline()
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
-        process.wait(20)
+        process.wait(90)
     assert process.returncode == 0, first + rest
     return first + rest
 

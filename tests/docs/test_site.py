@@ -23,7 +23,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(REPOSITORY / "zensical.toml", folder)
     shutil.copytree(DOCS, folder / "docs")
     done = subprocess.run(
-        [sys.executable, "-m", "zensical", "build", "--strict"], cwd=folder, capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "zensical", "build", "--strict"], cwd=folder, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)[-4000:]
     return folder / "build" / "docs"
@@ -47,4 +47,4 @@ def test_a_link_that_leads_nowhere_ends_the_build(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "index.md").write_text("# One\n\n[nowhere](nowhere.md)\n")
     command = [sys.executable, "-m", "zensical", "build", "--strict"]
-    assert subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120).returncode != 0
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=300).returncode != 0

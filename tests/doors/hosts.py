@@ -18,7 +18,7 @@ from doors.cases import Case
 from doors.events import MAKERS, Answer, from_stream, to_answer
 from doors.runtime_api import RuntimeAPI
 
-DEADLINE_S = 30.0
+DEADLINE_S = 90.0
 Spoil = Callable[[bytes], bytes]  # what stands between a door and its client, for the negative controls
 SITE = next(place for place in sys.path if place.endswith("site-packages"))
 

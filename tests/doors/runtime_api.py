@@ -43,7 +43,7 @@ class RuntimeAPI:
     def call(self, event: Any) -> Posted:
         """Invoke the function with *event*."""
         self._events.put(json.dumps(event).encode())
-        return self._posted.get(timeout=10)
+        return self._posted.get(timeout=90)
 
     def close(self) -> None:
         """The function is gone by now."""

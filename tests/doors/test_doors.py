@@ -81,7 +81,7 @@ def send(door: Door, case: Case, want: Answer) -> Answer:
     for each in case.given:
         door.send(each)
     answer = plain(door.send(case))
-    until_s = time.monotonic() + 5
+    until_s = time.monotonic() + 60
     while case.soon and answer != want and time.monotonic() < until_s:
         time.sleep(0.01)
         answer = plain(door.send(case))
@@ -200,7 +200,7 @@ def test_a_client_that_leaves_is_noticed_behind_every_port(door: tuple[str, Door
         pytest.skip("a function is not told that its caller has left")
     opened.leave(Case("POST", "/api/leave?who=me", 200))
 
-    until_s = time.monotonic() + 10
+    until_s = time.monotonic() + 60
     while opened.send(Case("GET", "/api/leave", 200))[2] != b'{"left":["me"]}':
         assert time.monotonic() < until_s, "nobody has told the handler"
         time.sleep(0.02)

@@ -810,7 +810,7 @@ def started(root: Path, **variables: str) -> Iterator[tuple[str, Path]]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("TURNOUT_", "PYTEST_"))}
     variables = inherited | {"MAIL_TRANSPORT": "outbox"} | variables
     turnout = [sys.executable, "-m", "turnout"]
-    subprocess.run([*turnout, "db", "migrate"], cwd=root, env=variables, check=True, capture_output=True, timeout=60)
+    subprocess.run([*turnout, "db", "migrate"], cwd=root, env=variables, check=True, capture_output=True, timeout=180)
     log = root.parent / "log"
     with (
         log.open("wb") as errors,
@@ -829,7 +829,7 @@ def started(root: Path, **variables: str) -> Iterator[tuple[str, Path]]:
             assert ready, log.read_text()
             yield ready[0], log
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0, log.read_text()
+            assert process.wait(90) == 0, log.read_text()
         finally:
             if process.poll() is None:
                 process.kill()

@@ -87,7 +87,7 @@ def _filled(pattern: str, value: str) -> str:
 
 def exchange(url: str, ask: Ask) -> HttpResponseLinter:
     """Send *ask* on a connection of its own; the linter has read the answer."""
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=90)
     try:
         connection.request(ask.method, ask.path, ask.body or None, ask.headers)
         answer = connection.getresponse()

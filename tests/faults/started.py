@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 SAMPLE = Path(__file__).parent / "sample"
-DEADLINE_S = 20.0
+DEADLINE_S = 90.0
 QUICK = {"drain_delay_s": 0.1, "drain_s": 10, "heartbeat_s": 0.2}
 
 

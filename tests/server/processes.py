@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-DEADLINE_S = 10.0
+DEADLINE_S = 90.0
 QUICK = {"drain_delay_s": 0.1, "drain_s": 5, "heartbeat_s": 0.1}
 
 

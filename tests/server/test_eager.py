@@ -680,7 +680,7 @@ async def test_httpx_calls_a_second_server_from_a_handler() -> None:
     async with serve({"/": hello}) as second:
 
         async def handler(request: Any) -> str:
-            async with httpx.AsyncClient(timeout=3, trust_env=False) as client:
+            async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
                 answer = await client.get(f"http://127.0.0.1:{second.port}/", headers={"host": "localhost"})
             return answer.text
 
@@ -715,7 +715,7 @@ async def test_a_client_that_leaves_in_the_middle_of_an_httpx_call_cancels_it() 
     async with serve({"/": waits}) as second:
 
         async def handler(request: Any) -> None:
-            async with httpx.AsyncClient(timeout=3, trust_env=False) as client:
+            async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
                 try:
                     await client.get(f"http://127.0.0.1:{second.port}/", headers={"host": "localhost"})
                 except asyncio.CancelledError:

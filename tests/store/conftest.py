@@ -61,7 +61,7 @@ def processes() -> Iterator[Callable[..., list[str]]]:
             assert process.stdin is not None
             process.stdin.write("\n")
             process.stdin.flush()
-        return [process.communicate(timeout=60)[0] for process in running]
+        return [process.communicate(timeout=180)[0] for process in running]
 
     yield run
     for process in running:

@@ -58,7 +58,7 @@ def run(folder: Path, urls: dict[int, str], service_key: str) -> Outcome:
     subprocess.run(
         [PYTHON, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(folder), "-p", "no:cacheprovider",
          "--junitxml", str(report), "tests/_sync"],
-        cwd=folder, env={**os.environ, "PYTHONPATH": source}, capture_output=True, check=False, timeout=170,
+        cwd=folder, env={**os.environ, "PYTHONPATH": source}, capture_output=True, check=False, timeout=300,
     )  # fmt: skip
     cases = list(ElementTree.parse(report).iter("testcase"))
     return {

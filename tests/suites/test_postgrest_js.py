@@ -106,7 +106,7 @@ def test_no_fewer_of_their_tests_pass_than_before(database: str, tmp_path: Path)
                 "npx", "jest", "--ci", "--config", "jest.config.json", "--json", f"--outputFile={report}",
                 "--runInBand",                "--testPathPattern", rf"test/({'|'.join(PASSES)})\.test\.ts",
             ],
-            cwd=copy, capture_output=True, timeout=170, check=False,
+            cwd=copy, capture_output=True, timeout=300, check=False,
         )  # fmt: skip
     found = {}
     for each in json.loads(report.read_text())["testResults"]:

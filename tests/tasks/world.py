@@ -146,7 +146,7 @@ def put(port: int, task: str, *args: Any, **more: Any) -> str:
     return answer.json["task"]  # type: ignore[no-any-return]
 
 
-def until(true: Callable[[], Any], what: str, limit_s: float = 30.0) -> Any:
+def until(true: Callable[[], Any], what: str, limit_s: float = 90.0) -> Any:
     """The first true value of *true*."""
     end = time.monotonic() + limit_s
     while time.monotonic() < end:

@@ -35,7 +35,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[ChangeSet
 
 
 def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", *command], cwd=cwd, capture_output=True, text=True, timeout=170)
+    return subprocess.run([sys.executable, "-m", *command], cwd=cwd, capture_output=True, text=True, timeout=300)
 
 
 def outcomes(root: Path, files: list[str]) -> dict[str, list[str]]:
@@ -84,7 +84,7 @@ def test_the_routes_are_those_that_were_claimed(town: tuple[Path, list[ChangeSet
 
     asked = json.dumps({"what": "routes", "root": str(root)})
     command = [sys.executable, "-m", "turnout.ai.look"]
-    done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=180)
 
     listed = json.loads(done.stdout)["routes"]
     there = {(each["method"], each["path"]) for each in listed if each["method"] not in ("HEAD", "OPTIONS")}
