@@ -44,7 +44,9 @@ from .threads import Threads
 
 if TYPE_CHECKING:
     from .actions.wire import Site
+    from .cache.kept import Known
     from .db.migrate import Migration
+    from .templates import Templates
 
 logger = get_logger("turnout.project")
 
@@ -94,7 +96,7 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
     if _uses(built, "db"):
         use_database(config, durable=mode == "production")
     if _uses(built, "templates"):
-        _plug_templates(config)
+        use_templates(root, reload=mode == "development")
     if _uses(built, "mail"):
         _plug_mail(config)
     auth.configure(config, env)
@@ -115,9 +117,10 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
     with _said_of(root / FILE):
         shared = Cors.of(config.cors) if config.cors else None
     site, actions = _load_actions(config, manifest, threads, shared)
+    known: Known = {}
     app = App(
         [
-            *(_route(file, root, threads, shared, built) for file in manifest.routes),
+            *(_route(file, root, threads, shared, built, known) for file in manifest.routes),
             *(_plug_public(config) if _uses(built, "static") else ()),
             *_waiting(
                 built,
@@ -149,7 +152,7 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
         _plug_tasks(app, config)
     if built is not None and "cache" in built.uses:
         from . import cache as _  # noqa: F401  (no route has been imported yet that would have)
-    _plug_cache(app)
+    _plug_cache(app, known)
     _plug_instrumentation(app, app_dir, root)
     _plug_watchers(app, config)
     if _uses(built, "webhooks"):
@@ -196,10 +199,12 @@ def _in_loop(endpoint: Endpoint) -> Endpoint:
     return entered
 
 
-def _route(file: RouteFile, root: Path, threads: Threads, shared: Cors | None, built: Built | None) -> Route:
+def _route(
+    file: RouteFile, root: Path, threads: Threads, shared: Cors | None, built: Built | None, known: Known
+) -> Route:
     if built is not None and not built.eager:
         return _later(file, root, threads, shared)
-    route = _load_route(file, root, threads, shared)
+    route = _load_route(file, root, threads, shared, known)
     return _waiting(built, [route])[0] if file.waits else route
 
 
@@ -233,12 +238,17 @@ def _later(file: RouteFile, root: Path, threads: Threads, shared: Cors | None) -
     return route
 
 
-def _load_route(file: RouteFile, root: Path, threads: Threads, shared: Cors | None) -> Route:
+def _load_route(
+    file: RouteFile, root: Path, threads: Threads, shared: Cors | None, known: Known | None = None
+) -> Route:
     exports = read_exports(load_module(file.file, root), file.file)
     config = exports.config
     with _said_of(file.file):
-        chain, keeping = _guards(config), _keeping(config, file.pattern.text)
+        chain = _guards(config)
         cors = shared if config.cors is None else Cors.of(config.cors)
+        # A kept answer may be given before anything has run only where nothing else has a say.
+        alone = not chain and not file.middleware and cors is None
+        keeping = _keeping(config, file.pattern.text, known if alone else None)
     chain += cast(list[Middleware], [load_middleware(each, root) for each in file.middleware])
     handlers = cast(list[ErrorHandler], [load_error(each, root) for each in file.errors])
 
@@ -381,7 +391,7 @@ def _plug_public(config: Config) -> list[Route]:
     return routes
 
 
-def _keeping(config: RouteConfig, pattern: str) -> Callable[[Endpoint], Endpoint]:
+def _keeping(config: RouteConfig, pattern: str, known: Known | None) -> Callable[[Endpoint], Endpoint]:
     """What puts the cache around a GET handler; innermost, so that every guard and middleware still judges."""
     if not config.cache and not config.revalidate:
         return lambda endpoint: endpoint
@@ -393,14 +403,15 @@ def _keeping(config: RouteConfig, pattern: str) -> Callable[[Endpoint], Endpoint
         rule = config.cache
     else:
         raise ConfigError("cache is one CacheRule, and revalidate is part of it", cure="cache = CacheRule(60)")
-    return partial(answers().caching, rule, pattern)
+    return partial(answers().caching, rule, pattern, known=known)
 
 
-def _plug_cache(app: App) -> None:
+def _plug_cache(app: App, known: Known) -> None:
     """Hear what other processes revalidate; nothing is done where nothing is kept."""
     cache = sys.modules.get(f"{__package__}.cache")
     if cache is not None:
         cache.answers().clear()
+        app.kept = None if app.own_terms else cache.answers().at_once(known, app.compress)
         app.on_startup.append(cache.answers().start)
         app.on_shutdown.append(cache.answers().stop)
 
@@ -488,12 +499,12 @@ def use_store(config: Config) -> None:
     store.configure(url)
 
 
-def _plug_templates(config: Config) -> None:
-    """Where templates are, for whoever asks for one, and the names that all of them know."""
+def use_templates(root: Path, *, reload: bool) -> Templates:
+    """Say where templates are, to whoever asks for one, and the names that all of them know."""
     from . import static, templates
     from .actions.page import NAMES
 
-    templates.configure(config.root / "templates", reload=config.mode == "development", asset=static.asset, **NAMES)
+    return templates.configure(root / "templates", reload=reload, asset=static.asset, **NAMES)
 
 
 def _plug_mail(config: Config) -> None:

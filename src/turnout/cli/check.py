@@ -48,7 +48,9 @@ def run(args: argparse.Namespace) -> int:
     routes = found.everything()
     if args.openapi is not None and found.project is not None:
         found.tried(lambda: _write_openapi(found.project, args.openapi))
-    remarks = [] if found.errors else [*_remarks(root), *_about_policies(root), *_about_mail(root)]
+    remarks = found.remarks
+    if not found.errors:
+        remarks = [*remarks, *_remarks(root), *_about_policies(root), *_about_mail(root)]
     if args.json:
         problems = [as_data(each) for each in found.errors + remarks]
         said = {"ok": not problems, "routes": routes, "problems": problems, "undeclared": found.undeclared}
@@ -111,6 +113,7 @@ class _Found:
         self.root = root
         self.errors: list[ConfigError] = []
         self.undeclared: list[dict[str, Any]] = []  # routes that write and have no ``auth``
+        self.remarks: list[ConfigError] = []  # what does not stop the start
         self.project: Project | None = None  # once it has loaded
 
     def tried(self, step: Callable[[], T]) -> T | None:
@@ -126,39 +129,37 @@ class _Found:
 
     def everything(self) -> int:
         """Try each part on its own, so that one mistake does not hide the next; the number of routes."""
+        from ..project import use_templates
         from ..routing.module import importable, load_error, load_middleware
         from ..routing.scan import scan
+        from .pages import misspelt
 
         root = self.root
         self.tried(lambda: env.load(root, "development"))
         config = self.tried(lambda: load_config(root, "production", env))
         app_dir, public_dir = (config.app_dir, config.public_dir) if config else ("app", "public")
         importable(root)
+        pages = use_templates(root, reload=False)  # files add their filters while they are loaded
         manifest = self.tried(lambda: scan(root / app_dir, root / public_dir))
         routes = manifest.routes if manifest else ()
         for route in routes:
             self.route(route)
-        for each in manifest.actions if manifest else ():
-            self.actions(each.file)
+        actions = {name for each in manifest.actions for name in self.actions(each.file)} if manifest else set()
         places: list[RouteFile | ActionFile] = [*routes, *(manifest.actions if manifest else ())]
         for file in sorted({file for place in places for file in place.middleware}):
             self.tried(lambda file=file: load_middleware(file, root))  # type: ignore[misc]
         for file in sorted({file for place in places for file in place.errors}):
             self.tried(lambda file=file: load_error(file, root))  # type: ignore[misc]
         if (root / "templates").is_dir():
-            self.templates()
+            self.errors.extend(self.tried(pages.check) or ())
+        known = None if self.errors else actions  # of a file that does not load nobody knows the actions
+        self.remarks += self.tried(lambda: misspelt(pages, [root / app_dir, root / "lib"], known)) or ()
         if not self.errors:
             self.project = self.tried(lambda: load(root, "development"))
         return len(routes)
 
-    def templates(self) -> None:
-        """Compile every template."""
-        from ..templates import Templates
-
-        self.errors.extend(self.tried(Templates(self.root / "templates").check) or ())
-
-    def actions(self, file: Path) -> None:
-        """Load one file of actions and read the signature of each."""
+    def actions(self, file: Path) -> list[str]:
+        """Load one file of actions and read the signature of each; their names."""
         from ..actions.action import Action
         from ..actions.arguments import plan_of
         from ..routing.module import load_module, read_constants
@@ -173,6 +174,7 @@ class _Found:
             names = ", ".join(each.name for each in own)
             place = file.relative_to(self.root).as_posix()
             self.undeclared.append({"pattern": f"actions: {names}", "methods": ["POST"], "file": place})
+        return [each.name for each in own]
 
     def route(self, route: RouteFile) -> None:
         """Load one route file and read the signature of each of its handlers."""
