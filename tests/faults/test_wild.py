@@ -17,7 +17,7 @@ QUICK |= {"write_stall_s": 2, "max_in_flight": 10_000}
 
 async def census(port: int) -> dict[str, int]:
     """The worker's own count, once the last connection has met its deadline."""
-    for _ in range(40):
+    for _ in range(600):
         client = await Client.connect(port)
         await client.ask()
         counts = (await client.ask(request("/api/census"))).json

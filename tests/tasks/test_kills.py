@@ -84,7 +84,7 @@ def test_each_task_runs_once_and_each_tick_fires_once_in_all_workers(project):
 def test_another_worker_takes_over_what_a_dead_one_was_at(project):
     root, place, env = project
     with starting(root, workers=2, env=env) as server:
-        put(server.port, "linger", 1, 1.5)
+        put(server.port, "linger", 1, 4)
         pid = until(lambda: rows(place, "select pid from runs"), "its beginning")[0]["pid"]
         os.kill(pid, signal.SIGKILL)
         until(lambda: done(place) == {1}, "its end")
@@ -124,7 +124,7 @@ def test_no_acknowledged_task_is_lost_at_kill_9(project, capsys):
         with starting(root, workers=2, env=env) as server:
             asyncio.run(round_of(server, kill))
     with starting(root, workers=2, env=env) as server:
-        until(lambda: acknowledged <= done(place), "every acknowledged task", 300 if FULL else 40)
+        until(lambda: acknowledged <= done(place), "every acknowledged task", 300)
         until(lambda: not rows(place, "select id from _turnout_outbox"), "an empty outbox")
         assert server.stop() == 0
     ordered = {row["n"] for row in rows(place, "select n from orders")}
