@@ -32,6 +32,8 @@ from .workloads import HELLO, WORKLOADS, Answer, Call, Workload, check_answer
 class Constant:
     """Answers everything with the same data, encoded anew each time."""
 
+    kept = None
+
     async def fetch(self, request: Request) -> Response:
         return Response.json(HELLO)
 

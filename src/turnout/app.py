@@ -119,7 +119,8 @@ class App:
         self.admission, self.threads = admission or Admission(), threads or Threads()
         self.debug, self.cors, self.compress = debug, cors, compress
         # Whether requests must be told of limits and trust that are not theirs by default.
-        self._own_terms = self.limits != Limits() or self.trust != Trust() or cors is not None
+        self.own_terms = self.limits != Limits() or self.trust != Trust() or cors is not None
+        self.kept: Callable[[Request], Response | None] | None = None  # see Fetch
         self.error_page: ErrorPage | None = None
         self.on_error: list[Callable[[Exception, Request, int], None]] = []  # each hears of what is logged
         self.on_startup: list[Callable[[], Awaitable[None]]] = []
@@ -144,7 +145,7 @@ class App:
 
     async def fetch(self, request: Request) -> Response:
         """Answer *request*; what a handler raises becomes a response, only cancellation passes."""
-        if self._own_terms:
+        if self.own_terms:
             request.limits, request.trust, request.cors = self.limits, self.trust, self.cors
         current.set(request)
         admission = self.admission
@@ -152,7 +153,7 @@ class App:
         try:
             route = self._static.get(request.target) or self._find(request)
             request.route = route.info
-            if route.special or self._own_terms:
+            if route.special or self.own_terms:
                 self._apply(route, request)
             # A Host value is judged once; whoever sends it again costs one look-up.
             if request._host not in self._good_hosts or admission.in_flight > admission.max_in_flight:
@@ -165,7 +166,7 @@ class App:
             raise
         finally:
             admission.in_flight -= 1
-        if response.special or request.special or self._own_terms or len(response.body) >= LEAST_BYTES:
+        if response.special or request.special or self.own_terms or len(response.body) >= LEAST_BYTES:
             response = await self._finish(request, response)
         return response
 
@@ -342,6 +343,7 @@ class App:
         """Put *watcher* around every request from now on, also one that no route answers; the last is outermost."""
         # In the place of the method, so that a request costs nothing where nobody watches.
         self.fetch = compose([watcher], self.fetch)  # type: ignore[assignment, method-assign]
+        self.kept = None
 
     async def startup(self) -> None:
         """Run every ``on_startup``, in order; also after a shutdown, since some hosts start an app more than once."""

@@ -37,6 +37,8 @@ def scope_of(request: Request, default: str | None) -> Scope | None:
 class App:
     """Answers every path with the wire."""
 
+    kept = None
+
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = options
         self.settings = Settings(**options.get("settings", {}))

@@ -33,6 +33,8 @@ if not OPTIONS.get("uvloop", True):
 class App:
     """Answers with its process id, after doing what the path says."""
 
+    kept = None
+
     async def fetch(self, request: Request) -> Response:
         if request.target == "/wait":
             (FOLDER / "entered").touch()

@@ -25,6 +25,8 @@ from turnout.server.worker import work
 class Gateway:
     """*app*, with *key* for those who have none."""
 
+    kept = None
+
     def __init__(self, app: Any, key: str) -> None:
         self.app, self.key = app, key
 

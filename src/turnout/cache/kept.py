@@ -25,13 +25,16 @@ from msgspec.structs import replace
 from ..context import current
 from ..http import guard
 from ..http.address import Trust
+from ..http.compress import LEAST_BYTES, ready_form
 from ..http.file import not_modified
-from ..http.request import Request
+from ..http.request import Request, RouteInfo
 from ..http.response import Response
 from ..store import Memory, StoreUnavailable, store
 from .rule import CREDENTIALS, CacheRule, Key, is_personal, key_of, may_keep
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+# Host and target of requests that came before, with what they found.
+Known = dict[tuple[str | None, str], tuple[Key, RouteInfo | None]]
 
 logger = logging.getLogger("turnout.cache")
 
@@ -201,17 +204,49 @@ class Answers:
 
     # -- a request
 
-    def caching(self, rule: CacheRule, pattern: str, endpoint: Endpoint) -> Endpoint:
-        """*endpoint* of a GET route, with its answers kept as *rule* says."""
-        # A request as others before it finds its answer by the raw target: no path, query or field is decoded.
-        known: dict[tuple[str | None, str], Key] = {}
+    def at_once(self, known: Known, smaller: bool) -> Callable[[Request], Response | None]:
+        """What answers a request from our own server without running anything, where ``App.fetch`` would say the same.
+
+        Args:
+            known: Of routes with nothing in front of them: no guard, no middleware, no CORS.
+            smaller: Whether answers are compressed.
+
+        Returns:
+            A function that gives the answer, ready to be sent, or None for everything that is not plainly a hit.
+        """
+
+        def kept(request: Request) -> Response | None:
+            found = known.get((request._host, request.target))
+            if found is None:
+                return None
+            response = self._found(request, *found)
+            if response is not None and smaller and len(response.body) >= LEAST_BYTES:
+                return ready_form(request, response)
+            return response
+
+        return kept
+
+    def _found(self, request: Request, key: Key, route: RouteInfo | None) -> Response | None:
+        entry = self._entries.get(key)
+        if entry is None or request.method != "GET" or not entry.is_fresh(self._clock()) or not _is_plain(request):
+            return None
+        self._entries.move_to_end(key)
+        request.route = route
+        return _hit(entry)
+
+    def caching(self, rule: CacheRule, pattern: str, endpoint: Endpoint, known: Known | None = None) -> Endpoint:
+        """*endpoint* of a GET route, with its answers kept as *rule* says.
+
+        Args:
+            known: Where it notes the requests that find a kept answer; see ``at_once``.
+        """
+        known = {} if known is None else known
 
         async def answer(request: Request) -> Response:
+            # As others before it, it finds its answer by the raw target: no path, query or field is decoded.
             found = known.get((request._host, request.target))
-            entry = None if found is None else self._entries.get(found)
-            if found and entry is not None and entry.is_fresh(self._clock()) and _is_plain(request):
-                self._entries.move_to_end(found)
-                return _hit(entry)
+            if found is not None and (response := self._found(request, *found)) is not None:
+                return response
             if is_personal(request):
                 return await endpoint(request)
             key = key_of(rule, request)
@@ -224,7 +259,7 @@ class Answers:
                 if usual and not rule.vary and request.trust == _NO_TRUST:
                     if len(known) >= _KNOWN:
                         known.clear()
-                    known[request._host, request.target] = key
+                    known[request._host, request.target] = key, request.route
                 return _respond(entry, request, "hit")
             if not self._hears:
                 return await self._missed(key, rule, pattern, endpoint, request)

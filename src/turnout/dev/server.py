@@ -56,6 +56,8 @@ class Reloading:
         docs: Describes what *load* has loaded.
     """
 
+    kept: Callable[[Request], Response | None] | None = None  # every request is watched and logged
+
     def __init__(
         self,
         root: Path,
@@ -238,6 +240,8 @@ def _bind(function: Callable[[T], Any], argument: T) -> Callable[[], Any]:
 
 class Broken:
     """Answers for a project that does not start: the error as a page or as JSON, to this machine only."""
+
+    kept: Callable[[Request], Response | None] | None = None
 
     def __init__(self, error: ConfigError) -> None:
         self.error = error

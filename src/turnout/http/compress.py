@@ -27,6 +27,7 @@ _SMALLER = frozenset(
     }
 )  # fmt: skip
 _PLAIN = (JSON, HTML, TEXT)
+_ASKING = frozenset({b"accept-encoding", b"sec-fetch-site"})
 _STATUSES_WITHOUT = frozenset({204, 206, 304})
 
 
@@ -146,6 +147,13 @@ async def compress(request: Request, response: Response) -> None:
         await _encode(response, coding)
 
 
+def ready_form(request: Request, response: Response) -> Response | None:
+    """What ``compress`` would make of a kept *response*, if it has made that before."""
+    fixed = response._headers
+    form = fixed.forms.get(_coding(request)) if type(fixed) is FixedHeaders else None
+    return None if form is None else Response.repeated(*form)
+
+
 async def _encode(response: Response, coding: str | None) -> None:
     if not _may(response):
         return
@@ -175,10 +183,11 @@ def _coding(request: Request) -> str | None:
     else:
         # Two fields are not worth decoding all of them.
         for name, value in request._raw:
-            if name == b"accept-encoding" and asked is None:
-                asked = value.decode("latin-1")
-            elif name == b"sec-fetch-site":
-                site = value.decode("latin-1")
+            if name in _ASKING:
+                if name == b"sec-fetch-site":
+                    site = value.decode("latin-1")
+                elif asked is None:
+                    asked = value.decode("latin-1")
     # A page of another site that can choose part of an answer could guess the rest from its size (BREACH).
     return None if site == "cross-site" else choose(asked)
 

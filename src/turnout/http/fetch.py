@@ -7,7 +7,7 @@ What else it does is three moments in a process's life.
 from __future__ import annotations
 
 import types
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Protocol, TypeVar
 
 from ..errors import BadRequest, ServiceUnavailable
@@ -21,7 +21,14 @@ T = TypeVar("T")
 
 
 class Fetch(Protocol):
-    """Anything that answers a request: an App, a wrapped App, a test double."""
+    """Anything that answers a request: an App, a wrapped App, a test double.
+
+    Attributes:
+        kept: Gives the answer that ``fetch`` would give, where nothing has to run for it; None where it does. A door
+            may ask it first. None for an app that has no such answers.
+    """
+
+    kept: Callable[[Request], Response | None] | None
 
     def fetch(self, request: Request) -> Coroutine[Any, Any, Response]:
         """Answer *request*; never raises for what a handler did."""

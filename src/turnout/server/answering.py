@@ -40,6 +40,10 @@ class Answering(Reading):
             serving.refused += 1
             self._answered(coming, busy)
             return
+        kept = serving.app.kept
+        if kept is not None and (answer := kept(coming.request)) is not None:
+            self._answered(coming, answer)
+            return
         context = coming.context = serving.context.copy()
         try:
             outcome = start(serving.app.fetch(coming.request), serving.loop, context)
