@@ -154,6 +154,8 @@ def test_a_helper_with_the_name_of_a_constant_is_none(tmp_path):
         ("x = 1\n", "no handler"),
         ("from lib.handlers import *\n", r"import \*"),
         ("async def GET(request:\n", "not Python"),
+        (HELLO + "\n\ndef Post(request): ...\n", "must be named POST"),
+        (HELLO + "\n\ndef PSOT(request): ...\n", "'PSOT' is no method"),
     ],
 )
 def test_a_route_file_that_a_build_cannot_read_fails_it(tmp_path, source, problem):

@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from ..errors import ConfigError
-from ..routing.module import METHODS, RouteConfig, read_constant
+from ..routing.module import METHODS, RouteConfig, meant_method, misnamed, read_constant
 from .target import Feature, Use
 
 CONSTANTS = RouteConfig.__struct_fields__
@@ -236,6 +236,11 @@ def methods(source: Source) -> tuple[str, ...]:
             line=_line(source.names["*"]),
             cure="import by name",
         )
+    for name, node in source.names.items():
+        method = meant_method(name) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) else None
+        if method is not None:
+            message, cure = misnamed(name, method)
+            raise ConfigError(message, file=source.file, line=_line(node), cure=cure)
     found = tuple(method for method in METHODS if method in source.names)
     if not found:
         raise ConfigError(

@@ -299,12 +299,9 @@ def read_exports(module: ModuleType, file: Path) -> Exports:
     source = _Source(file)
     names = vars(module)
     for name, value in names.items():
-        if name not in METHODS and name.upper() in METHODS and callable(value) and source.find(name).how == "def":
-            raise source.error(
-                name,
-                f"the handler {name!r} must be named {name.upper()}",
-                f"rename it to {name.upper()}, or to _{name} if it is no handler",
-            )
+        method = meant_method(name) if callable(value) else None
+        if method is not None and source.find(name).how == "def":
+            raise source.error(name, *misnamed(name, method))
     handlers = {method: _check_handler(method, names[method], source) for method in METHODS if method in names}
     if not handlers:
         raise ConfigError(
@@ -314,6 +311,29 @@ def read_exports(module: ModuleType, file: Path) -> Exports:
             cure=f"define one of {', '.join(METHODS)}, for example: async def GET(request): ...",
         )
     return Exports(handlers, _read_config(names, source))
+
+
+def meant_method(name: str) -> str | None:
+    """The method that a function *name* was probably meant to answer; None if it is one's, or nothing like it."""
+    if name in METHODS:
+        return None
+    if name.upper() in METHODS:
+        return name.upper()
+    if not name.isupper():  # a helper may well be called gets() or patched()
+        return None
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(name, METHODS, 1, 0.7)), None)
+
+
+def misnamed(name: str, method: str) -> tuple[str, str]:
+    """What is wrong with a handler *name* that is meant to answer *method*, and the cure."""
+    if name.upper() == method:
+        return (
+            f"the handler {name!r} must be named {method}",
+            f"rename it to {method}, or to _{name} if it is no handler",
+        )
+    return f"{name!r} is no method", f"did you mean {method}? Rename it to _{name.lower()} if it is no handler"
 
 
 def read_constants(module: ModuleType, file: Path) -> RouteConfig:
