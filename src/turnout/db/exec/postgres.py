@@ -33,6 +33,7 @@ from ..scope import Scope
 from ..sql.pgvalues import use_json_types
 from ..sql.postgres import COMMIT, COUNT, ISOLATION, MAX_ROWS, ROLLBACK, Compiled, Raw, begin, compile_plan
 from ..sql.roles import SCOPED_S, enter
+from .line import Lease, Line
 from .notices import listen
 
 POOL_MIN, POOL_MAX = 1, 10
@@ -83,11 +84,14 @@ class Address:
 class _Held:
     """The connection of one transaction, used by one task at a time; *altered* if it has changed the schema."""
 
-    connection: Any
-    pool: Any
+    lease: Lease
     scope: Scope | None = None
     altered: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def connection(self) -> Any:
+        return self.lease.connection
 
 
 class PostgresEngine:
@@ -109,6 +113,7 @@ class PostgresEngine:
         self.address = address
         self.aggregates = True
         self._pools: dict[asyncio.AbstractEventLoop, asyncio.Task[Any]] = {}
+        self._lines: dict[asyncio.AbstractEventLoop, Line] = {}
         self._cache: OrderedDict[Any, Any] = OrderedDict()
         self._held: dict[object, _Held] = {}
         self._schema: Schema | None = None
@@ -130,6 +135,7 @@ class PostgresEngine:
         if opening is None or (opening.done() and (opening.cancelled() or opening.exception() is not None)):
             for old in [each for each in self._pools if each.is_closed()]:
                 del self._pools[old]
+                self._lines.pop(old, None)
             # A task of its own: whoever asked first may be cancelled while others wait.
             opening = self._pools[loop] = loop.create_task(self._open())
         if opening.done():
@@ -155,17 +161,18 @@ class PostgresEngine:
             server_settings=settings,
         )
 
-    async def _acquire(self) -> tuple[Any, Any]:
-        """A pool and a connection of it, which must be given back to it."""
-        opening = self._pools.get(asyncio.get_running_loop())
+    async def _acquire(self) -> Lease:
+        """A connection, which must be given or put back to its line."""
+        loop = asyncio.get_running_loop()
+        line, left_s = self._lines.get(loop), ACQUIRE_S
         try:
-            if opening is not None and opening.done() and not opening.cancelled() and opening.exception() is None:
-                pool = opening.result()
-                if _has_room(pool):
-                    return pool, await pool.acquire()
-            async with asyncio.timeout(ACQUIRE_S):
-                pool = await self._pool()
-                return pool, await pool.acquire()
+            if line is None:
+                deadline = loop.time() + ACQUIRE_S
+                async with asyncio.timeout_at(deadline):
+                    pool = await self._pool()
+                line = self._line(loop, pool)
+                left_s = deadline - loop.time()
+            return await line.lease(left_s)
         except TimeoutError as exc:
             raise error(
                 "PGRST003", f"no connection to the database within {ACQUIRE_S:.0f} s",
@@ -175,6 +182,15 @@ class PostgresEngine:
             raise
         except Exception as exc:
             raise _unreachable(exc) from exc
+
+    def _line(self, loop: asyncio.AbstractEventLoop, pool: Any) -> Line:
+        """The one line of all who use *pool*; many may have waited for it to open."""
+        line, opening = self._lines.get(loop), self._pools.get(loop)
+        if line is None or line.pool is not pool:
+            line = Line(pool, POOL_MAX)
+            if opening is not None and opening.done() and opening.result() is pool:  # not closed meanwhile
+                self._lines[loop] = line
+        return line
 
     async def connect(self) -> Any:
         """A connection of the caller's own, without time limits, for migrations."""
@@ -218,7 +234,7 @@ class PostgresEngine:
         if self._listening is not None and not self._listening.get_loop().is_closed():
             self._listening.get_loop().call_soon_threadsafe(self._listening.cancel)
         self._listening = None
-        pools, self._pools = self._pools, {}
+        pools, self._pools, self._lines = self._pools, {}, {}
         for loop, opening in pools.items():
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_drop, opening)
@@ -353,21 +369,21 @@ class PostgresEngine:
         if len(self._cache) > _CACHE // 2:
             self._touch(shape)
         params = entry.bind(values)
-        pool, connection = await self._acquire()
+        lease = await self._acquire()
         try:
-            answer = await _read(connection, entry, params)
+            answer = await _read(lease.connection, entry, params)
         except Exception as exc:
             try:
-                await self._leave(pool, connection, exc, False)
+                await self._leave(lease, exc, False)
             except DbError as found:
                 if found.code not in _STALE[:4] or not await self._renew(None):
                     raise
                 return await self._with_connection(lambda other: self._run(shape, values, other, False))
             raise
         except BaseException:
-            await _put_back(pool, connection)
+            await lease.line.put_back(lease, END_S)
             raise
-        await _give_back(pool, connection)
+        await lease.line.give_back(lease)
         return answer
 
     async def _scoped(self, connection: Any, shape: Shape, values: tuple[Any, ...], scope: Scope) -> Any:
@@ -395,27 +411,27 @@ class PostgresEngine:
 
     async def _with_connection(self, work: Callable[[Any], Coroutine[Any, Any, T]], writes: bool = False) -> T:
         """Do *work* on a connection of the pool; a connection lost to one that *writes* leaves a doubt."""
-        pool, connection = await self._acquire()
+        lease = await self._acquire()
         try:
-            answer = await work(connection)
+            answer = await work(lease.connection)
         except BaseException as exc:
-            await self._leave(pool, connection, exc, writes)
+            await self._leave(lease, exc, writes)
             raise
-        await _give_back(pool, connection)
+        await lease.line.give_back(lease)
         return answer
 
-    async def _leave(self, pool: Any, connection: Any, exc: BaseException, writes: bool) -> None:
+    async def _leave(self, lease: Lease, exc: BaseException, writes: bool) -> None:
         """Release the connection after *exc*, and raise what it means, unless that is *exc* itself."""
         try:
             if isinstance(exc, DbError) or not isinstance(exc, Exception):
                 return
             found = from_postgres(exc)
             if found.code == "08006":  # the driver itself may not have noticed yet
-                _end(connection)
+                _end(lease.connection)
             unknown = _lost(found) or isinstance(exc, TimeoutError)  # the server's own time-out is another class
             raise (_in_doubt("a write") if writes and unknown else found) from exc
         finally:
-            await _put_back(pool, connection)
+            await lease.line.put_back(lease, END_S)
 
     async def _mapped(self, work: Awaitable[T]) -> T:
         try:
@@ -488,15 +504,15 @@ class PostgresEngine:
             raise error("22023", f"isolation is one of {', '.join(ISOLATION)}", status=500)
         if scope is not None and (self._schema is None or self._stale):  # as ourselves: the role may see less of it
             await self.refresh()
-        pool, connection = await self._acquire()
+        lease = await self._acquire()
         try:
             opening = begin(isolation, readonly)
-            await self._mapped(connection.execute(opening if scope is None else enter(opening, scope)))
+            await self._mapped(lease.connection.execute(opening if scope is None else enter(opening, scope)))
         except BaseException:
-            await _to_the_end(_undo(connection))
-            await _put_back(pool, connection)
+            await _to_the_end(_undo(lease.connection))
+            await lease.line.put_back(lease, END_S)
             raise
-        self._held[owner] = _Held(connection, pool, scope)
+        self._held[owner] = _Held(lease, scope)
 
     async def execute(self, owner: object, statement: str) -> None:
         """Run a savepoint's statement in *owner*'s transaction, to its end."""
@@ -524,7 +540,7 @@ class PostgresEngine:
     async def _release(self, held: _Held) -> None:
         if held.altered:  # others have not seen it before the commit, and will not after a rollback
             self._changed()
-        await _to_the_end(_put_back(held.pool, held.connection))
+        await _to_the_end(held.lease.line.put_back(held.lease, END_S))
 
 
 async def _prepare(connection: Any) -> None:
@@ -542,39 +558,6 @@ async def _prepare(connection: Any) -> None:
 
 async def _no_reset(connection: Any) -> None:
     """In place of the pool's reset: there is nothing to reset."""
-
-
-def _has_room(pool: Any) -> bool:
-    """Whether there is nothing to wait for but perhaps a connection being made, which has a limit of its own."""
-    queue = getattr(pool, "_queue", None)
-    return queue is not None and not queue.empty()
-
-
-async def _give_back(pool: Any, connection: Any) -> None:
-    """Release a connection on which all went well.
-
-    The pool's own release is a task of its own, safe from being cancelled, and so two turns of the
-    event loop. There is nothing to wait for here, and its holder ends a connection whose release
-    is broken off; so the holder is asked directly.
-    """
-    holder = getattr(connection, "_holder", None)
-    if holder is None:
-        await pool.release(connection)
-        return
-    connection._con._on_release()
-    await holder.release(None)
-
-
-async def _put_back(pool: Any, connection: Any) -> None:
-    """Release a connection on which a query may have been broken off.
-
-    The pool waits for the server to have heard of that, which a network that swallows everything
-    lets it do for as long as any statement may take.
-    """
-    try:
-        await pool.release(connection, timeout=END_S)
-    except TimeoutError:  # the pool has closed it, and makes another when one is asked for
-        pass
 
 
 def _end(connection: Any) -> None:
