@@ -18,10 +18,12 @@ from ...errors import DbError
 from ..errors import error
 from ..plan import EmbedPlan, Output
 from ..schema import Column, Type
+from .unpack import Unpack, unpacker
 from .values import Codec, Decode, Stored, codec
 
 Binder = tuple[int, Callable[[Any], Stored]]
 _Spread = tuple[object, tuple[str, ...]]
+_MISFITS = (ValueError, ArithmeticError, LookupError, DbError)  # what a decoder raises for a value that is not its own
 
 
 class Read(Struct, frozen=True):
@@ -62,8 +64,8 @@ class Compiled:
     """
 
     __slots__ = (
-        "_known", "_reads", "_spreads", "binders", "count_sql", "counted", "most", "names", "one", "reads", "returns",
-        "slow_until", "sql",
+        "_known", "_reads", "_spreads", "_unpack", "binders", "count_sql", "counted", "most", "names", "one", "reads",
+        "returns", "slow_until", "sql",
     )  # fmt: skip
 
     def __init__(
@@ -85,8 +87,9 @@ class Compiled:
         self._reads = (*(outputs or ()), *(_read_embed(embed) for embed in embeds))
         self._spreads = _spreads(self._reads, embeds)
         self.names = tuple(each.name for each in self._reads)
+        self._unpack: Unpack | None = None
         # The storage classes of a row seen before -> the columns that need decoding. Looking a
-        # whole row up at once is what makes checking every value cheap.
+        # whole row up at once makes checking every value cheaper.
         self._known: dict[tuple[type, ...], tuple[tuple[Any, Decode, str], ...]] = {}
         self.slow_until = 0.0  # a monotonic time: until then this one runs on a thread
 
@@ -96,23 +99,35 @@ class Compiled:
 
     def decode(self, rows: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
         """Raw rows to dicts of JSON types, or XX001 where a stored value does not fit its column."""
-        names, known, answer = self.names, self._known, []
-        for row in rows:
-            fixes = known.get(tuple(map(type, row)))
-            if fixes is None:
-                fixes = self._learn(row)
-            item = dict(zip(names, row))  # noqa: B905  (as long as each other; strict= costs a tenth)
-            for name, decode, origin in fixes:
-                try:
-                    item[name] = decode(item[name])
-                except (ValueError, ArithmeticError, LookupError, DbError) as exc:
-                    if isinstance(exc, DbError) and exc.code == "XX001":
-                        raise  # it names the column inside an embedded relation
-                    raise _corrupt(origin, item[name]) from exc
-            if self._spreads:
-                _spread(item, self._spreads)
-            answer.append(item)
-        return answer
+        unpack = self._unpack
+        if unpack is None:
+            # To make a function takes longer than to read a few rows; a statement that comes again has its own.
+            self._unpack = self._unpacker()
+            return [self._row(row) for row in rows]
+        try:
+            return unpack(rows, self._row)
+        except _MISFITS:
+            return [self._row(row) for row in rows]  # which says what is wrong, and where
+
+    def _unpacker(self) -> Unpack:
+        return unpacker(() if self._spreads else self.names, [each.codec.decode for each in self._reads])
+
+    def _row(self, row: tuple[Any, ...]) -> dict[str, Any]:
+        """One row, by the storage classes that it has."""
+        fixes = self._known.get(tuple(map(type, row)))
+        if fixes is None:
+            fixes = self._learn(row)
+        item = dict(zip(self.names, row))  # noqa: B905  (as long as each other; strict= costs a tenth)
+        for name, decode, origin in fixes:
+            try:
+                item[name] = decode(item[name])
+            except _MISFITS as exc:
+                if isinstance(exc, DbError) and exc.code == "XX001":
+                    raise  # it names the column inside an embedded relation
+                raise _corrupt(origin, item[name]) from exc
+        if self._spreads:
+            _spread(item, self._spreads)
+        return item
 
     def _learn(self, row: tuple[Any, ...]) -> tuple[tuple[Any, Decode, str], ...]:
         fixes, classes = [], tuple(map(type, row))
@@ -191,7 +206,7 @@ class Nest:
             decode = decoders[type(value)]
             try:
                 item[each.name] = value if decode is None else decode(value)
-            except (ValueError, ArithmeticError, LookupError, DbError) as exc:
+            except _MISFITS as exc:
                 raise _corrupt(each.origin, value) from exc
         for (each, nest), value in zip(self._embeds, row[len(self._columns) :], strict=True):
             item[each.name] = nest.value(value)
