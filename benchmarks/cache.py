@@ -2,9 +2,10 @@
 
 Run:     python -m benchmarks.cache                   (about 40 s, two cores, wrk)
 Prints:  requests/s of /api/hello, of the same answer kept by `revalidate`, of a page that is made anew for each
-         request and of that page kept, in turn, with the ratio to hello; then milliseconds from the request that
-         revalidates until each of four workers has given the new page: median and worst. The page is 3 KB of HTML
-         with ten rows from SQLite.
+         request and of that page kept, in turn, with the ratio to hello: once as a plain client asks, who gets the
+         page's 3 KB as they are, and once as a browser does, with its fields, who gets them compressed. Then
+         milliseconds from the request that revalidates until each of four workers has given the new page: median and
+         worst. The page has ten rows from SQLite.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -27,7 +29,7 @@ from .load import measure, require_wrk
 from .processes import BenchmarkError, Server, free_port, run_measurement, serving
 from .report import command_line, load_average, to_table, to_text, write_page
 from .stores import Stores
-from .workloads import Call, Expect, Workload, check
+from .workloads import BROWSER, Call, Expect, Workload, check
 
 PAGE = """\
 import os
@@ -45,7 +47,7 @@ async def GET(request):
     return response
 """
 FILES = {
-    "pyproject.toml": '[tool.turnout]\nallowed_hosts = ["127.0.0.1"]\ncompress = false\n',
+    "pyproject.toml": '[tool.turnout]\nallowed_hosts = ["127.0.0.1"]\n',
     "app/api/hello/route.py": 'async def GET(request):\n    return {"message": "Hello World!"}\n',
     "app/small/route.py": 'revalidate = 3600\n\n\nasync def GET(request):\n    return {"message": "Hello World!"}\n',
     "app/made/route.py": PAGE.format(settings=""),
@@ -59,8 +61,8 @@ FILES = {
         + "".join(f"insert into posts (title, body) values ('Post {n}', '{'words ' * 40}');\n" for n in range(10))
     ),
 }
-SMALL = Workload("small", "small", (Expect(Call("/small"), 200, {"message": "Hello World!"}),))
-HELLO = Workload("hello", "hello", (Expect(Call("/api/hello"), 200, {"message": "Hello World!"}),))
+HELLO = {"message": "Hello World!"}
+ASKING = {"a plain client": {}, "a browser": BROWSER}
 
 
 def make(root: Path) -> Path:
@@ -75,9 +77,18 @@ def make(root: Path) -> Path:
     return root
 
 
-def page(name: str) -> Workload:
-    """Requests for one of the pages; ``same_page`` sees that it is right."""
-    return Workload(name, name, (Expect(Call(f"/{name}"), 200, None),))
+def loads(fields: Mapping[str, str]) -> dict[str, Workload]:
+    """What is asked for, with *fields*; ``same_page`` sees that the pages are right."""
+
+    def load(path: str, data: object) -> Workload:
+        return Workload(path.replace("/", "-"), path, (Expect(Call(path, headers=fields), 200, data),))
+
+    return {
+        "hello": load("/api/hello", HELLO),
+        "hello, kept": load("/small", HELLO),
+        "page, made anew": load("/made", None),
+        "page, kept": load("/kept", None),
+    }
 
 
 def ask(port: int, method: str, path: str) -> tuple[bytes, str]:
@@ -150,25 +161,28 @@ def run(args: argparse.Namespace) -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="turnout-cache-")))
         root = make(folder)
-        servers: dict[Server, Workload] = {}
-        loads = {"hello": HELLO, "hello, kept": SMALL, "page, made anew": page("made"), "page, kept": page("kept")}
-        for name, workload in loads.items():
+        servers: dict[str, Server] = {}
+        for name, workload in loads({}).items():
             port = free_port()
             log = ENVS / "logs" / "cache.log"
             server = stack.enter_context(serving(name, turnout_command(root, port), port=port, log=log, cwd=root))
-            server.wait(HELLO.call, timeout_s=30)
-            check(server.port, HELLO, Stores(folder / "none.db"))
+            server.wait(workload.call, timeout_s=30)
+            if workload.expected[0].data is not None:
+                check(server.port, workload, Stores(folder / "none.db"))
             same_page(port)
-            servers[server] = workload
-        results = measure(servers, seconds=args.seconds, rounds=args.rounds, scripts=ENVS / "wrk")
-        found = {"A kept answer": to_table(results, "hello", first="what")}
+            servers[name] = server
+        found = {}
+        for who, fields in ASKING.items():
+            asked = {servers[name]: workload for name, workload in loads(fields).items()}
+            results = measure(asked, seconds=args.seconds, rounds=args.rounds, scripts=ENVS / "wrk")
+            found[f"A kept answer, for {who}"] = to_table(results, "hello", first="what")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="turnout-cache-")))
         root, port = make(folder), free_port()
         command = [*turnout_command(root, port)[:-1], "4"]
         log = ENVS / "logs" / "cache4.log"
         server = stack.enter_context(serving("four workers", command, port=port, log=log, cwd=root))
-        server.wait(HELLO.call, timeout_s=30)
+        server.wait(Call("/api/hello"), timeout_s=30)
         times = until_all_know(port, 4, args.changes)
     row = [f"{args.changes}", f"{statistics.median(times):.1f} ms", f"{max(times):.1f} ms"]
     found["From a change until four workers know"] = [["changes", "median", "worst"], row]

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from projects import SETTINGS, client_of
 
-from turnout.http.compress import choose
+from turnout.http.compress import coding_of
 from turnout.testing import Answer
 
 DECODE: dict[str, Callable[[bytes], bytes]] = {
@@ -95,13 +95,19 @@ async def test_an_answer_is_smaller_and_says_the_same(tmp_path: Path, coding: st
     ],
 )
 def test_the_coding_is_the_one_that_the_client_likes_best(accept: str | None, coding: str | None) -> None:
-    assert choose(accept) == coding
+    fields = [] if accept is None else [(b"accept-encoding", accept.encode())]
+    assert coding_of([(b"host", b"x"), *fields]) == coding
+    assert coding_of([*fields, (b"sec-fetch-site", b"cross-site")]) is None
+
+
+def test_two_fields_are_one_list() -> None:
+    assert coding_of([(b"accept-encoding", b"zstd;q=0, *;q=0"), (b"accept-encoding", b"gzip")]) == "gzip"
 
 
 @given(st.text(alphabet="gzipbr std*;q=0.1,-\t", max_size=80))
 @settings(deadline=None)
 def test_any_accept_encoding_is_read(accept: str) -> None:
-    assert choose(accept) in (None, "zstd", "br", "gzip")
+    assert coding_of([(b"accept-encoding", accept.encode())]) in (None, "zstd", "br", "gzip")
 
 
 @pytest.mark.parametrize("path", ["/small", "/binary", "/kept", "/done", "/events", "/photo.png", "/nowhere"])

@@ -25,12 +25,13 @@ from msgspec.structs import replace
 from ..context import current
 from ..http import guard
 from ..http.address import Trust
-from ..http.compress import LEAST_BYTES, ready_form
+from ..http.compress import LEAST_BYTES, coding_of, ready_form
 from ..http.file import not_modified
+from ..http.headers import RawFields
 from ..http.request import Request, RouteInfo
 from ..http.response import Response
 from ..store import Memory, StoreUnavailable, store
-from .rule import CREDENTIALS, CacheRule, Key, is_personal, key_of, may_keep
+from .rule import CREDENTIALS, CacheRule, Key, is_personal, is_session, key_of, may_keep
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 # Host and target of requests that came before, with what they found.
@@ -44,7 +45,7 @@ KEPT_S = 86_400.0  # in the store; a mark lives twice as long, so that no copy o
 _NOTED_S = 300.0  # no fill takes longer
 _PASSED_S = 10.0
 _KNOWN, _KNOWN_TARGET = 1_000, 500  # targets, and characters of one
-_LOOKED_AT = frozenset({*CREDENTIALS, b"cookie", b"if-none-match"})
+_NAMING = frozenset({*CREDENTIALS, b"cookie", b"if-none-match"})
 _NO_TRUST = Trust()
 
 
@@ -219,16 +220,17 @@ class Answers:
             found = known.get((request._host, request.target))
             if found is None:
                 return None
-            response = self._found(request, *found)
+            is_plain, coding = _asks(request)
+            response = self._found(request, *found) if is_plain else None
             if response is not None and smaller and len(response.body) >= LEAST_BYTES:
-                return ready_form(request, response)
+                return ready_form(response, coding)
             return response
 
         return kept
 
     def _found(self, request: Request, key: Key, route: RouteInfo | None) -> Response | None:
         entry = self._entries.get(key)
-        if entry is None or request.method != "GET" or not entry.is_fresh(self._clock()) or not _is_plain(request):
+        if entry is None or request.method != "GET" or not entry.is_fresh(self._clock()):
             return None
         self._entries.move_to_end(key)
         request.route = route
@@ -245,8 +247,10 @@ class Answers:
         async def answer(request: Request) -> Response:
             # As others before it, it finds its answer by the raw target: no path, query or field is decoded.
             found = known.get((request._host, request.target))
-            if found is not None and (response := self._found(request, *found)) is not None:
-                return response
+            if found is not None and _asks(request)[0]:
+                response = self._found(request, *found)
+                if response is not None:
+                    return response
             if is_personal(request):
                 return await endpoint(request)
             key = key_of(rule, request)
@@ -424,14 +428,18 @@ def _entry(response: Response, rule: CacheRule, names: tuple[str, ...], marks: l
     return Entry(response.body, list(headers.items()), etag, names, fresh_until_s, marks)
 
 
-def _is_plain(request: Request) -> bool:
-    """Whether a request from our own server says neither who sends it nor what it has already."""
-    if request._raw is None or request.scheme != "http":
-        return False
-    for name, _ in request._raw:  # noqa: SIM110 - any() with a generator takes twice as long, on every hit
-        if name in _LOOKED_AT:
-            return False
-    return True
+def _asks(request: Request) -> tuple[bool, str | None]:
+    """Whether *request* is plain, that is from our own server and says neither who sends it nor what it has already.
+
+    And the coding that it asks for.
+    """
+    raw = request._raw
+    if type(raw) is not RawFields or request.scheme != "http":
+        return False, None
+    if raw.asks is None:
+        named = any(name in _NAMING and (name != b"cookie" or is_session(value)) for name, value in raw)
+        raw.asks = not named, coding_of(raw)
+    return raw.asks
 
 
 def _hit(entry: Entry) -> Response:

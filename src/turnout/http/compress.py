@@ -8,7 +8,7 @@ come. An event stream is left alone: the door adds comments to it.
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import cache
 from typing import Any, Protocol
 
@@ -27,7 +27,7 @@ _SMALLER = frozenset(
     }
 )  # fmt: skip
 _PLAIN = (JSON, HTML, TEXT)
-_ASKING = frozenset({b"accept-encoding", b"sec-fetch-site"})
+_CHOOSING = frozenset({b"accept-encoding", b"sec-fetch-site"})
 _STATUSES_WITHOUT = frozenset({204, 206, 304})
 
 
@@ -111,11 +111,9 @@ def _choose(accept: str) -> str | None:
     return best if weights.get(best, other) > 0 else None
 
 
-def choose(accept: str | None) -> str | None:
+def choose(accept: str) -> str | None:
     """The coding that a client likes best, or None if the answer is to stay as it is."""
     # Browsers send one of a few values; what is longer is read, and not kept.
-    if accept is None:
-        return None
     return _choose(accept) if len(accept) <= 40 else _choose.__wrapped__(accept)
 
 
@@ -147,10 +145,10 @@ async def compress(request: Request, response: Response) -> None:
         await _encode(response, coding)
 
 
-def ready_form(request: Request, response: Response) -> Response | None:
-    """What ``compress`` would make of a kept *response*, if it has made that before."""
+def ready_form(response: Response, coding: str | None) -> Response | None:
+    """What ``compress`` would make of a kept *response* for a request of *coding*, if it has made that before."""
     fixed = response._headers
-    form = fixed.forms.get(_coding(request)) if type(fixed) is FixedHeaders else None
+    form = fixed.forms.get(coding) if type(fixed) is FixedHeaders else None
     return None if form is None else Response.repeated(*form)
 
 
@@ -177,19 +175,23 @@ async def _encode(response: Response, coding: str | None) -> None:
 
 def _coding(request: Request) -> str | None:
     """The coding for *request*, or None if its answer is to stay as it is."""
+    if request._raw is not None and request._headers is None:
+        return coding_of(request._raw)  # two fields are not worth decoding all of them
+    fields = request.headers.items()
+    return coding_of((name.encode(), value.encode("latin-1")) for name, value in fields if name.encode() in _CHOOSING)
+
+
+def coding_of(fields: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The coding for a request with *fields*, their names in lower case."""
     asked = site = None
-    if request._raw is None or request._headers is not None:
-        asked, site = request.headers.get("accept-encoding"), request.headers.get("sec-fetch-site")
-    else:
-        # Two fields are not worth decoding all of them.
-        for name, value in request._raw:
-            if name in _ASKING:
-                if name == b"sec-fetch-site":
-                    site = value.decode("latin-1")
-                elif asked is None:
-                    asked = value.decode("latin-1")
+    for name, value in fields:
+        if name in _CHOOSING:
+            if name == b"sec-fetch-site":
+                site = value
+            else:
+                asked = value if asked is None else asked + b"," + value
     # A page of another site that can choose part of an answer could guess the rest from its size (BREACH).
-    return None if site == "cross-site" else choose(asked)
+    return None if asked is None or site == b"cross-site" else choose(asked.decode("latin-1"))
 
 
 @cache

@@ -166,6 +166,16 @@ class Headers:
         return f"Headers({', '.join(self.keys())})"
 
 
+class RawFields(list[tuple[bytes, bytes]]):
+    """Header fields as our own server received them; a client that repeats its fields has the same list each time.
+
+    Attributes:
+        asks: What the cache read in them, so that it need not again.
+    """
+
+    asks: tuple[bool, str | None] | None = None
+
+
 class FixedHeaders(Headers):
     """Headers that many responses have: nobody changes them, so their bytes are made once (``guard.fix``).
 

@@ -16,6 +16,7 @@ import httptools
 from ..errors import HTTPError
 from ..http import guard
 from ..http.body import Body
+from ..http.headers import RawFields
 from ..http.request import Request
 from .incoming import Incoming, Whole
 from .link import Link
@@ -206,7 +207,7 @@ class Reading(Link):
             raise Refused  # bytes after the last request
         self._coming = Incoming(self)
         self._head_start = self._fed
-        self._fields = []
+        self._fields = RawFields()
         self._special = []
         self._url = b""
 
