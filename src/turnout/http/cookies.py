@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Literal
 
+from .date import to_http_date
+
 SameSite = Literal["strict", "lax", "none"]
 
 # RFC 6265bis §4.1.1: cookie-name is a token; cookie-octet has no space, quote, comma, semicolon or backslash.
@@ -24,8 +26,6 @@ _has_control = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
 
 _MAX_PAIR_BYTES = 4096  # §5.6: a browser ignores the whole cookie past this
 _MAX_ATTRIBUTE_BYTES = 1024  # §5.6: and an attribute past this
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def parse_cookies(header_values: Iterable[str]) -> dict[str, str]:
@@ -139,5 +139,4 @@ def _to_http_date(name: str, moment: datetime) -> str:
     utc = moment.astimezone(UTC)
     if utc.year < 1601:
         raise ValueError(f"cookie {name!r}: browsers do not read an expires before 1601")
-    # Not strftime: %a and %b follow the locale.
-    return f"{_DAYS[utc.weekday()]}, {utc.day:02} {_MONTHS[utc.month - 1]} {utc.year:04} {utc:%H:%M:%S} GMT"
+    return to_http_date(utc.timetuple())

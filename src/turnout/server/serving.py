@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextvars import copy_context
-from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 from ..config import ServerConfig
 from ..http import guard, problem
+from ..http.date import to_http_date
 from ..http.fetch import Fetch
 from ..http.request import Request
 from ..http.response import Response
@@ -76,7 +77,7 @@ class Serving:
         self.passed_s = self.now - before
         if self.passed_s > TICK_S + BUDGET_S / 4:
             self.pressure.suspect()
-        date = b"date: " + formatdate(usegmt=True).encode() + b"\r\n"
+        date = b"date: " + to_http_date(time.gmtime()).encode() + b"\r\n"
         if date != self.date:
             self.date = date
             self.heads.clear()

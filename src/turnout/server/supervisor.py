@@ -23,9 +23,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
+
+from msgspec import Struct
 
 from ..config import ServerConfig
 from ..errors import ConfigError
@@ -116,8 +117,7 @@ def supervise(
         return supervisor.run()
 
 
-@dataclass(eq=False, slots=True)
-class _Worker:
+class _Worker(Struct, eq=False):
     """A forked worker, as its supervisor sees it. Times are of time.monotonic()."""
 
     pid: int
