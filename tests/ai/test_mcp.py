@@ -237,7 +237,7 @@ async def test_by_http_the_official_client_gets_its_answers(blog: Path) -> None:
         call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
         fields = {"accept": "application/json, text/event-stream", "authorization": f"Bearer {token}"}
         async with httpx.AsyncClient() as browser:
-            for _ in range(100):
+            for _ in range(1_000):
                 try:
                     answer = await browser.post(url, json=call, headers=fields)
                     break

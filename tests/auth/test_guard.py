@@ -259,7 +259,7 @@ async def first_line(url: str, fields: str) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
     try:
         writer.write(f"POST /api/x HTTP/1.1\r\nhost: localhost\r\n{fields}\r\n".encode())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await reader.readline()
     finally:
         writer.close()

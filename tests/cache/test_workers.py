@@ -37,7 +37,7 @@ async def each_worker(port: int, workers: int) -> list[Client]:
     """A connection to every worker."""
     found: dict[int, Client] = {}
     others: list[Client] = []  # kept open meanwhile: a new connection goes to whoever has few
-    for _ in range(200):
+    for _ in range(5_000):
         client = await Client.connect(port)
         worker = (await client.ask(request("/who"))).json["worker"]
         others.append(found.pop(worker, client))
@@ -63,7 +63,7 @@ def test_all_workers_give_the_answer_that_one_made_until_it_is_revalidated(tmp_p
             await clients[0].ask(request("/change", b"{}"))
             fresh: set[int] = set()
             for client in clients:
-                for _ in range(200):
+                for _ in range(10_000):
                     now = (await client.ask(request("/page"))).json["made"]
                     if now not in made:
                         break
@@ -78,7 +78,7 @@ def test_all_workers_give_the_answer_that_one_made_until_it_is_revalidated(tmp_p
         asyncio.run(story(server.port))
 
 
-HEARD_NS = 1_000_000_000  # far more than it takes; benchmarks/cache.py tells how long that is
+HEARD_S = 3  # far more than it takes; benchmarks/cache.py tells how long that is
 
 
 @LINUX
@@ -103,7 +103,7 @@ def test_under_changes_no_worker_gives_an_answer_from_before_a_change_that_it_ha
             await changer.ask(request("/change", b"{}"))
             changes.append((sent, time.time_ns()))
             await asyncio.sleep(0.01)
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(HEARD_S + 0.2)
         done.set()
         await asyncio.gather(*readers)
         for client in (changer, *clients):
@@ -112,6 +112,6 @@ def test_under_changes_no_worker_gives_an_answer_from_before_a_change_that_it_ha
     with starting(tmp_path, 4, env={"STORE_URL": shared_url}) as server:
         asyncio.run(story(server.port))
     for asked, made in reads:
-        heard = max((sent for sent, acknowledged in changes if acknowledged + HEARD_NS < asked), default=0)
+        heard = max((sent for sent, acknowledged in changes if acknowledged + HEARD_S * 10**9 < asked), default=0)
         assert made >= heard
     assert len({made for _, made in reads}) > 50

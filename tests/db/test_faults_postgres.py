@@ -19,7 +19,7 @@ from turnout.db.rls import bootstrap
 from turnout.errors import DbError
 
 USER = Scope("authenticated", {"sub": "aaaaaaaa-0000-4000-8000-000000000001"})
-SCOPED_S, TRUSTED_S, GRACE_S, END_S = 0.2, 0.4, 0.2, 0.1  # what is 5, 30, 2 and 1 outside tests
+SCOPED_S, TRUSTED_S, GRACE_S, END_S = 0.6, 1.2, 0.4, 0.2  # what is 5, 30, 2 and 1 outside tests
 
 
 class Network:
@@ -86,7 +86,7 @@ def port():
 async def opened(port, monkeypatch):
     """A database behind a network, with a table that *USER* may read and write."""
     for name, seconds in {
-        "ACQUIRE_S": 0.4, "SCOPED_S": SCOPED_S, "STATEMENT_S": TRUSTED_S, "GRACE_S": GRACE_S, "END_S": END_S,
+        "ACQUIRE_S": 3.0, "SCOPED_S": SCOPED_S, "STATEMENT_S": TRUSTED_S, "GRACE_S": GRACE_S, "END_S": END_S,
     }.items():  # fmt: skip
         monkeypatch.setattr(driver, name, seconds)
     async with Network(port) as network:

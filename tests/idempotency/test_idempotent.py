@@ -175,14 +175,14 @@ async def test_the_key_with_another_body_path_or_method_is_422(shop):
 
 async def test_a_request_while_the_first_is_under_way_is_409_and_later_gets_its_answer(shop):
     async with shop:
-        first = asyncio.create_task(shop.post(wait_s=0.2))
-        await asyncio.sleep(0.1)
-        second = await shop.post(wait_s=0.2)
+        first = asyncio.create_task(shop.post(wait_s=3))
+        await asyncio.sleep(0.3)
+        second = await shop.post(wait_s=3)
         assert (second.status, second.json()["code"]) == (409, "idempotency_in_progress")
         assert second.headers.get("retry-after") == "1"
 
         answer = await first
-        third = await shop.post(wait_s=0.2)
+        third = await shop.post(wait_s=3)
         assert (third.body, third.headers.get(REPLAYED)) == (answer.body, "true")
         assert await shop.orders() == ["pen"]
 

@@ -117,7 +117,7 @@ async def test_a_service_that_is_away_or_silent_is_an_error_for_later(make: Any)
 
     async with script() as port:
         with pytest.raises(MailError, match="may have taken the message") as caught:
-            await make(f"http://127.0.0.1:{port}", timeout_s=0.2).send(message())
+            await make(f"http://127.0.0.1:{port}", timeout_s=1.5).send(message())
     assert caught.value.retryable
 
 

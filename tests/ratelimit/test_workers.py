@@ -70,7 +70,7 @@ def test_a_worker_that_is_killed_takes_no_count_with_it(tmp_path, shared_url):
             os.kill(pid, signal.SIGKILL)
 
         async def after() -> list[tuple[int, int]]:
-            for _ in range(200):
+            for _ in range(2_000):
                 try:
                     return await load(server.port, 4, 40)
                 except (Broken, ConnectionError, TimeoutError):

@@ -22,7 +22,7 @@ from .wire import HOST, Door, describe, echo, get, hello, post, post_chunked, se
 COUNT = int(os.environ.get("TURNOUT_FUZZ") or 3_000)
 SEED = int(os.environ.get("TURNOUT_FUZZ_SEED") or 20_261_122)
 AT_ONCE = 25
-GIVE_UP_S = 5.0
+GIVE_UP_S = 60.0
 
 TOKENS = [
     b"\r\n",

@@ -23,7 +23,7 @@ from turnout.http.response import Response, to_response
 from turnout.routing.pattern import Pattern
 from turnout.server.serving import Serving
 
-GIVE_UP_S = 3.0
+GIVE_UP_S = 60.0
 HOST = b"Host: localhost\r\n"
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH")
 

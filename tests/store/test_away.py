@@ -56,7 +56,7 @@ async def test_a_valkey_that_is_killed_is_noticed_and_used_again_when_it_is_back
         async with store.subscribe("news") as messages:
             server.terminate()
             with pytest.raises(StoreUnavailable, match="subscribe again"):
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(60):
                     await anext(messages)
         assert {an_answer(exc) for exc in await refusals(store)} == {AWAY}
 
@@ -85,7 +85,7 @@ async def test_a_valkey_that_hangs_is_given_up_after_a_second(tmp_path):
         os.kill(process.pid, signal.SIGCONT)
 
         assert {an_answer(exc) for exc in found} == {AWAY}
-        assert took < 5
+        assert took < 30  # not one after the other
         # Answers to what was given up must not reach those who ask later.
         assert await store.get("a") == b"1"
         assert await store.increment("other") == 1
@@ -128,7 +128,7 @@ async def test_a_file_that_is_no_store_is_said(tmp_path):
 
 
 async def test_a_file_that_another_process_holds_is_given_up_in_time_and_the_loop_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(sqlite_store, "LOCK_S", 0.1)
+    monkeypatch.setattr(sqlite_store, "LOCK_S", 1)
     store = connect(f"sqlite:///{tmp_path}/store.db")
     await store.set("a", b"1")
     beats = 0
