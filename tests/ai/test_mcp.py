@@ -25,7 +25,7 @@ CANARY = "sk_live_51canaryCANARYcanary"
 @pytest.fixture(scope="module")
 def blog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("mcp") / "blog"
-    new.run(argparse.Namespace(name=str(root), agents=False))
+    new.run(argparse.Namespace(name=str(root), agents=False, json=False))
     (root / ".env.local").write_text(f"STRIPE_KEY={CANARY}\n")
     (root / ".env.example").write_text("STRIPE_KEY=\n")
     return root
@@ -155,7 +155,7 @@ async def test_a_server_that_writes_nothing_refuses_to(blog: Path) -> None:
 
 async def test_a_recipe_is_proved_and_then_applied_and_files_can_be_checked(tmp_path: Path) -> None:
     root = tmp_path / "app"
-    new.run(argparse.Namespace(name=str(root), agents=False))
+    new.run(argparse.Namespace(name=str(root), agents=False, json=False))
 
     applied = await ask(root, "recipe", name="health", apply=True)
 

@@ -15,12 +15,12 @@ from turnout.testing import Client
 
 
 def project(folder: Path) -> Path:
-    new.run(argparse.Namespace(name=str(folder), agents=False))
+    new.run(argparse.Namespace(name=str(folder), agents=False, json=False))
     return folder
 
 
 def refresh(folder: Path) -> None:
-    new.run(argparse.Namespace(name=str(folder), agents=True))
+    new.run(argparse.Namespace(name=str(folder), agents=True, json=False))
 
 
 def test_a_new_project_has_it_and_it_is_short(tmp_path: Path) -> None:

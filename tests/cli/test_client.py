@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,14 @@ def test_both_languages_are_written_and_then_left_alone(project: Path, capsys: p
     assert main(words) == 0
     assert capsys.readouterr().out == "src/api.ts is up to date\napi_client.py is up to date\n"
     assert [(project / name).stat().st_mtime_ns for name in ("src/api.ts", "api_client.py")] == before
+
+
+def test_with_json_the_files_are_an_object(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["client", "--ts", "api.ts", "--json"]
+    for more, status, state in ((["--check"], 1, "stale"), ([], 0, "written"), ([], 0, "current")):
+        assert main([*words, *more]) == status
+        said = json.loads(capsys.readouterr().out)
+        assert said == {"ok": status == 0, "files": [{"file": "api.ts", "state": state}]}
 
 
 def test_check_tells_what_is_behind_and_writes_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -117,6 +117,19 @@ def test_db_new_names_the_file_it_made(project):
     assert made.name.endswith("_add_a_title.sql")
 
 
+def test_db_speaks_json(project):
+    made = turnout("db", "new", "next", "--json", cwd=project)
+    migrated = turnout("db", "migrate", "--json", cwd=project)
+    again = turnout("db", "migrate", "--json", cwd=project)
+    types = turnout("db", "types", "--check", "--json", cwd=project)
+
+    assert json.loads(made.stdout)["file"].endswith("_next.sql")
+    first, second = map(json.loads, migrated.stdout.splitlines())
+    assert first == {"version": "1", "name": "notes", "state": "applied"} and second["name"] == "next"
+    assert (again.returncode, again.stdout) == (0, "")
+    assert (types.returncode, json.loads(types.stdout)) == (1, {"file": "lib/db_types.py", "state": "stale"})
+
+
 def test_db_says_which_migration_was_changed_or_lost(project):
     (project / "migrations" / "2_x.sql").write_text("create table x (id integer primary key);")
     turnout("db", "migrate", cwd=project)
@@ -137,7 +150,7 @@ def test_db_reset_asks_to_be_meant(project):
     done = turnout("db", "reset", "--yes", cwd=project)
     gone = turnout("call", "GET", "/api/notes", cwd=project)
 
-    assert refused.returncode == 3 and "deletes all data" in refused.stderr and "kept" in kept.stdout
+    assert refused.returncode == 2 and "deletes all data" in refused.stderr and "kept" in kept.stdout
     assert done.returncode == 0 and gone.stdout == "200\n[]\n"
 
 
@@ -204,7 +217,27 @@ def test_the_exit_status_of_call_follows_the_answer(project, words, status):
 def test_call_refuses_what_it_cannot_send(project, words):
     done = turnout("call", "PUT", "/api/notes", *words, cwd=project)
 
-    assert done.returncode == 3 and "cure:" in done.stderr
+    assert done.returncode == 2 and done.stderr.startswith("usage: turnout call") and "cure:" in done.stderr
+
+
+@pytest.mark.parametrize("body", [b'{"a": "\xc3\xa9"}', "é".encode(), b"\xff\x00"])
+def test_call_is_one_object_with_json(project, body):
+    (project / "body").write_bytes(body)
+    (project / "app/api/echo").mkdir()
+    kind = "application/json" if body[:1] == b"{" else "text/plain"
+    (project / "app/api/echo/route.py").write_text(
+        "from turnout import Response\n\n\nasync def POST(request):\n"
+        f"    return Response(await request.bytes(), 400, {{'content-type': '{kind}'}})\n"
+    )
+    done = turnout("call", "POST", "/api/echo", "-d", "@body", "--json", cwd=project)
+
+    said = json.loads(done.stdout)
+    assert (done.returncode, said["status"]) == (1, 400)
+    assert ["content-type", kind] in said["headers"]
+    if body == b"\xff\x00":
+        assert said["body_base64"] == "/wA="
+    else:
+        assert said["body"] == ({"a": "é"} if kind == "application/json" else "é")
 
 
 @contextmanager

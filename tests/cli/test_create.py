@@ -241,7 +241,6 @@ def test_doctor_and_recipes_say_what_is_there(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["create"], "what shall be created?"),
         (["create", "--recipe", "nonesuch"], "there is no recipe 'nonesuch'"),
         (["create", "--recipe", "health", "surplus", "words"], "does not know"),
         (["create", "--undo", "nothing"], "there is no run 'nothing'"),

@@ -66,13 +66,59 @@ def test_an_unknown_command_is_a_usage_error_with_the_nearest_name(tmp_path, typ
 
 
 @pytest.mark.parametrize(
-    "words", [("routes", "--nonsense"), ("start", "--port", "x"), ("call", "GET"), ("db",), ("new",)]
+    "words",
+    [
+        ("routes", "--nonsense"),
+        ("start", "--port", "x"),
+        ("call", "GET"),
+        ("db",),
+        ("new",),
+        ("new", "..."),
+        ("client",),
+        ("diff",),
+        ("check", "--explain", "nonsense"),
+        ("tasks", "list", "--limit", "0"),
+        ("webhooks", "list", "--limit", "0"),
+        ("auth", "keys", "--rotate", "--keep", "1"),
+        ("create",),
+    ],
 )
 def test_wrong_arguments_are_a_usage_error(tmp_path, words):
+    (tmp_path / "app").mkdir()
     done = turnout(*words, cwd=tmp_path)
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("usage: turnout")
+    assert done.stderr.startswith(f"usage: turnout {words[0]}")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("routes", "--nonsense"), ("call", "GET"), ("db", "migrat"), ("client",), ("create",), ("start", "--port", "x"),
+        ("check", "--openapi", "-"), ("call", "GET", "/", "-H", "nonsense"),
+    ],
+)  # fmt: skip
+def test_a_usage_error_is_an_object_with_json(tmp_path, words):
+    (tmp_path / "app").mkdir()
+    done = turnout(*words, "--json", cwd=tmp_path)
+
+    assert (done.returncode, done.stderr) == (2, "")
+    said = json.loads(done.stdout)
+    assert said["ok"] is False and said["problems"][0]["message"] and said["problems"][0]["cure"]
+
+
+def test_help_is_help_with_json_too(tmp_path):
+    done = turnout("routes", "--json", "--help", cwd=tmp_path)
+
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("usage: turnout routes")
+
+
+def test_every_command_that_ends_and_prints_has_json(tmp_path):
+    without = {"dev", "start", "mcp"}  # these serve
+    for name in COMMANDS:
+        words = {"db": ["migrate"], "tasks": ["list"], "auth": ["show"], "webhooks": ["list"]}.get(name, [])
+        done = turnout(name, *words, "--help", cwd=tmp_path)
+        assert ("--json" in done.stdout) == (name not in without), name
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from deploy.functions import PYTHON, build, free_port, project
+from deploy.functions import PYTHON, build, project
 
 from turnout.cli.main import main
 from turnout.deploy.builder import Builder
@@ -363,6 +363,12 @@ def test_the_command_reports_what_it_built(tmp_path, capsys):
 
     assert main(["build", str(tmp_path), "--target", "aws-lambda"]) == 0
     assert "built 1 route for aws-lambda" in capsys.readouterr().out
+
+    out = tmp_path / "build/aws-lambda"
+    assert main(["preview", str(out), "--port", "1", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["target"], said["out"], said["env"]) == ("aws-lambda", str(out), {"PORT": "1"})
+    assert said["command"][-1] == str(out / "function")
 
     (tmp_path / "app/api/a/route.py").write_text(CASES["files"])
     assert main(["build", str(tmp_path), "--target", "aws-lambda"]) == 3

@@ -67,7 +67,7 @@ def test_a_dry_run_writes_nothing_and_json_is_for_machines(
     theirs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["import", "next", str(theirs), "--to", str(tmp_path / "ours"), "--dry-run", "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert not (tmp_path / "ours").exists()
     assert [row["to"] for row in rows if row["notes"]] == ["app/api/posts/[post_id]/route.py"]
     assert all(row["written"] is False for row in rows)

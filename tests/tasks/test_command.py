@@ -31,6 +31,8 @@ def test_a_project_without_tasks_has_none(tmp_path, turnout):
     root = make(tmp_path / "project")
     assert turnout("list", "--root", str(root)) == (0, "there are no tasks\n")
     assert turnout("show", "x", "--root", str(root)) == (1, "there is no task x, or several that begin so\n")
+    status, said = turnout("cancel", "x", "--json", "--root", str(root))
+    assert status == 1 and json.loads(said)["ok"] is False
     assert not (root / "data/tasks.db").exists()
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ..env import Mode, load_env
-from ..errors import ConfigError
 from .load import project_root
+from .main import WrongUsage
 
 if TYPE_CHECKING:
     from ..auth.keys import Keys
@@ -24,14 +24,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     root = argparse.ArgumentParser(add_help=False)
     root.add_argument("--root", type=Path, help="the project (default: the current folder)")
+    root.add_argument("--json", action="store_true", help="one JSON object")
     commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     keys = commands.add_parser("keys", parents=[root], help="print a new TURNOUT_AUTH_KEYS, which is a secret")
     keys.add_argument(
         "--rotate", action="store_true", help="put a new key before those there are; tokens of the old ones stay good"
     )
     keys.add_argument("--keep", type=int, default=3, metavar="N", help="with --rotate: how many to keep in all (3)")
-    show = commands.add_parser("show", parents=[root], help="print the public keys, and the anon and service_role keys")
-    show.add_argument("--json", action="store_true", help="one JSON object")
+    commands.add_parser("show", parents=[root], help="print the public keys, and the anon and service_role keys")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,23 +50,26 @@ def _print_keys(root: Path, mode: Mode, env: dict[str, str], args: argparse.Name
     from ..auth.keys import VARIABLE, Keys, keys_file, make_key, read_keys, write_keys
 
     if not args.rotate:
-        print(f"{VARIABLE}='{_line([make_key()])}'")
-        return 0
+        return _print_line(VARIABLE, [make_key()], as_json=args.json)
     if args.keep < 2:
-        raise ConfigError("--keep is at least 2: the new key and one before it", cure="turnout auth keys --rotate")
+        raise WrongUsage("--keep is at least 2: the new key and one before it", cure="turnout auth keys --rotate")
     before = read_keys(root, mode, env)
     ring = [make_key(), *before][: args.keep]
     Keys.of(ring)
     if env.get(VARIABLE):
-        print(f"{VARIABLE}='{_line(ring)}'")
+        return _print_line(VARIABLE, ring, as_json=args.json)
+    write_keys(keys_file(root), ring, replace=True)
+    if args.json:
+        print(json.dumps({"file": str(keys_file(root)), "kids": [each["kid"] for each in ring]}))
     else:
-        write_keys(keys_file(root), ring, replace=True)
         print(f"{keys_file(root)}: {ring[0]['kid']} signs now, {len(ring) - 1} more verify")
     return 0
 
 
-def _line(jwks: list[dict[str, Any]]) -> str:
-    return json.dumps(jwks, separators=(",", ":"))
+def _print_line(variable: str, jwks: list[dict[str, Any]], *, as_json: bool) -> int:
+    value = json.dumps(jwks, separators=(",", ":"))
+    print(json.dumps({variable: value}) if as_json else f"{variable}='{value}'")
+    return 0
 
 
 def _show(keys: Keys, *, as_json: bool) -> int:

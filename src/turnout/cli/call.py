@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import json
 import logging
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError
+from ..http.media import is_json
 from .load import configure_log, load, project_root
-from .main import FAILED
+from .main import FAILED, WrongUsage
 
 if TYPE_CHECKING:
     from ..http.fetch import Fetch
@@ -32,6 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-H", "--header", action="append", default=[], metavar="'NAME: VALUE'", help="may be repeated")
     parser.add_argument("-d", "--data", metavar="BODY", help="the body; @FILE reads a file, @- standard input")
     parser.add_argument("-i", "--include", action="store_true", help="print the header fields too")
+    parser.add_argument("--json", action="store_true", help="one JSON object: status, headers, body")
     parser.add_argument("--root", type=Path, help="the project (default: the current folder)")
 
 
@@ -48,14 +51,17 @@ def run(args: argparse.Namespace) -> int:
     logging.getLogger("turnout.stalls").disabled = True
     app = load(root, "development").app
     answer = asyncio.run(_call(app, args.method, args.target, headers, body))
-    _show(answer, args.include)
+    if args.json:
+        print(json.dumps(_as_data(answer)))
+    else:
+        _show(answer, args.include)
     return 0 if answer.status < 400 else FAILED
 
 
 def _field(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
-        raise ConfigError(f"-H {text!r} is no header field", cure="write it as 'name: value'")
+        raise WrongUsage(f"-H {text!r} is no header field", cure="write it as 'name: value'")
     return name.strip().lower(), value.strip()
 
 
@@ -67,7 +73,7 @@ def _body(given: str | None) -> bytes:
     try:
         return Path(given[1:]).read_bytes()
     except OSError as exc:
-        raise ConfigError(f"cannot read {given[1:]}: {exc.strerror}", cure="check the path after @") from exc
+        raise WrongUsage(f"cannot read {given[1:]}: {exc.strerror}", cure="check the path after @") from exc
 
 
 async def _call(app: Fetch, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
@@ -75,6 +81,19 @@ async def _call(app: Fetch, method: str, target: str, headers: dict[str, str], b
 
     async with Client(app) as client:
         return await client.request(method, target, headers=headers, body=body)
+
+
+def _as_data(answer: Answer) -> dict[str, Any]:
+    """*answer* for programs: what is no text is in ``body_base64``."""
+    found: dict[str, Any] = {"status": answer.status, "headers": list(answer.headers.items())}
+    try:
+        text = answer.body.decode()
+    except UnicodeDecodeError:
+        return {**found, "body_base64": base64.b64encode(answer.body).decode()}
+    if is_json(answer.headers.get("content-type") or ""):
+        with suppress(ValueError):
+            return {**found, "body": json.loads(text)}
+    return {**found, "body": text}
 
 
 def _show(answer: Answer, include: bool) -> None:
@@ -88,9 +107,7 @@ def _show(answer: Answer, include: bool) -> None:
 
 
 def _pretty(answer: Answer) -> str:
-    if "json" in (answer.headers.get("content-type") or ""):
-        try:
+    if is_json(answer.headers.get("content-type") or ""):
+        with suppress(ValueError):
             return json.dumps(json.loads(answer.body), indent=2, ensure_ascii=False)
-        except ValueError:
-            pass
     return answer.body.decode(errors="replace")

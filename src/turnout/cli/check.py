@@ -18,7 +18,7 @@ from ..config import load_config
 from ..env import compare_with_example, env
 from ..errors import ConfigError
 from .load import load, project_root
-from .main import CANNOT_START, FAILED
+from .main import CANNOT_START, FAILED, WrongUsage
 from .report import as_data, as_text, from_exception
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     if args.explain is not None:
         return _explain(args.explain, as_json=args.json)
     if args.json and args.openapi == "-":
-        raise ConfigError("--json and --openapi - would both write to the output", cure="name a file for the document")
+        raise WrongUsage("--json and --openapi - would both write to the output", cure="name a file for the document")
     root = project_root(args.folder)
     found = _Found(root)
     routes = found.everything()
@@ -99,7 +99,7 @@ def _explain(code: str, *, as_json: bool) -> int:
 
     text = explain(code)
     if text is None:
-        raise ConfigError(
+        raise WrongUsage(
             f"there is no code {code[:20]!r}", cure="docs/reference/findings.md lists them: TRN101 and so on"
         )
     print(json.dumps({"code": code.upper(), "means": text}) if as_json else f"{code.upper()}: {text}")

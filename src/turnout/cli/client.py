@@ -6,13 +6,14 @@ The same routes give the same bytes, so the file can be kept in version control 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 from ..errors import ConfigError
 from .load import load, project_root
-from .main import FAILED, USAGE
-from .report import report, short
+from .main import FAILED, WrongUsage
+from .report import short
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -21,13 +22,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ts", type=Path, metavar="FILE", help="write TypeScript, such as src/api.ts")
     parser.add_argument("--python", type=Path, metavar="FILE", help="write Python, such as api_client.py")
     parser.add_argument("--check", action="store_true", help="write nothing; exit status 1 if a file is out of date")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write what was asked for, or compare it."""
     if args.ts is None and args.python is None:
-        report(ConfigError("client was not told what to write", cure="--ts src/api.ts, --python api.py, or both"))
-        return USAGE
+        raise WrongUsage("client was not told what to write", cure="--ts src/api.ts, --python api.py, or both")
     root = project_root(args.folder)
     from ..client.python import python
     from ..client.typescript import typescript
@@ -35,20 +36,28 @@ def run(args: argparse.Namespace) -> int:
 
     contract = read(load(root, "development"))
     wanted = [(file, write(contract)) for file, write in ((args.ts, typescript), (args.python, python)) if file]
-    stale = [(file, text) for file, text in wanted if _kept(file) != text]
-    if args.check:
-        for file, _ in stale:
-            print(
-                f"turnout: {short(file.absolute())} is out of date\n  cure: run this without --check", file=sys.stderr
-            )
-        return FAILED if stale else 0
-    for file, text in stale:  # a file that is right already is left alone: what watches it need not run
-        _write(file, text)
-    written = {file for file, _ in stale}
-    for file, _ in wanted:
-        path = short(file.absolute())
-        print(f"wrote {path}" if file in written else f"{path} is up to date")
-    return 0
+    changed = "stale" if args.check else "written"
+    states = {file: changed if _kept(file) != text else "current" for file, text in wanted}
+    for file, text in wanted:  # one that is right already is left alone: what watches it need not run
+        if states[file] == "written":
+            _write(file, text)
+    _print(states, as_json=args.json)
+    return FAILED if "stale" in states.values() else 0
+
+
+def _print(states: dict[Path, str], *, as_json: bool) -> None:
+    named = {short(file.absolute()): state for file, state in states.items()}
+    if as_json:
+        files = [{"file": file, "state": state} for file, state in named.items()]
+        print(json.dumps({"ok": "stale" not in named.values(), "files": files}))
+        return
+    for file, state in named.items():
+        if state == "stale":
+            print(f"turnout: {file} is out of date\n  cure: run this without --check", file=sys.stderr)
+        elif state == "written":
+            print(f"wrote {file}")
+        else:
+            print(f"{file} is up to date")
 
 
 def _kept(file: Path) -> str | None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigError
 from ..log import use_colours
 from .load import project_root
+from .main import WrongUsage
 
 if TYPE_CHECKING:
     from ..ai.create import Event, Run
@@ -90,7 +91,7 @@ async def _create(args: argparse.Namespace, root: Path, say: Say) -> int:
     from ..ai.create import Failed, create
 
     if args.recipe is None and not args.words and not args.retry:
-        raise ConfigError("what shall be created?", cure='turnout create "Add an endpoint that ..."')
+        raise WrongUsage("what shall be created?", cure='turnout create "Add an endpoint that ..."')
     if args.show_context:
         return _show_context(args, root)
     arguments = _recipe_arguments(args)

@@ -20,10 +20,11 @@ from ..config import load_config
 from ..env import Mode, load_env
 from ..errors import ConfigError, DbError
 from .load import project_root
-from .main import FAILED
+from .main import FAILED, WrongUsage
 from .report import short
 
 if TYPE_CHECKING:
+    from ..db.migrate import Migration
     from ..db.schema import Schema
 
 T = TypeVar("T")
@@ -33,12 +34,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     root = argparse.ArgumentParser(add_help=False)
     root.add_argument("--root", type=Path, help="the project (default: the current folder)")
+    root.add_argument("--json", action="store_true", help="one JSON object per line")
     commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     new = commands.add_parser("new", parents=[root], help="create an empty migration file")
     new.add_argument("name", help="what it does, such as add_posts")
     commands.add_parser("migrate", parents=[root], help="apply what is pending")
-    status = commands.add_parser("status", parents=[root], help="list the migrations; exit status 1 if any is pending")
-    status.add_argument("--json", action="store_true", help="one JSON object per line")
+    commands.add_parser("status", parents=[root], help="list the migrations; exit status 1 if any is pending")
     reset = commands.add_parser("reset", parents=[root], help="delete all data and apply every migration anew")
     reset.add_argument("--yes", action="store_true", help="really")
     commands.add_parser("seed", parents=[root], help="run seed.sql, or seed.pg.sql and seed.sqlite.sql, of migrations/")
@@ -90,7 +91,8 @@ async def _closing(work: Awaitable[T]) -> T:
 def _new(args: argparse.Namespace, folder: Path) -> int:
     from ..db import migrate
 
-    print(f"created {short(migrate.new(folder, args.name, datetime.now(UTC)))}")
+    file = short(migrate.new(folder, args.name, datetime.now(UTC)))
+    _say(args, f"created {file}", file=file)
     return 0
 
 
@@ -99,8 +101,8 @@ def _migrate(args: argparse.Namespace, folder: Path) -> int:
 
     done = asyncio.run(_closing(migrate.migrate(db, folder)))
     for each in done:
-        print(f"applied {each.version}_{each.name}")
-    if not done:
+        _say_applied(args, each)
+    if not done and not args.json:
         print(f"{_place()} is up to date")
     return 0
 
@@ -125,9 +127,9 @@ def _reset(args: argparse.Namespace, folder: Path) -> int:
     from ..db import db, migrate
 
     if not args.yes:
-        raise ConfigError(f"this deletes all data in {_place()}", cure="turnout db reset --yes, if you mean it")
+        raise WrongUsage(f"this deletes all data in {_place()}", cure="turnout db reset --yes, if you mean it")
     for each in asyncio.run(_closing(migrate.reset(db, folder))):
-        print(f"applied {each.version}_{each.name}")
+        _say_applied(args, each)
     return 0
 
 
@@ -139,7 +141,7 @@ def _seed(args: argparse.Namespace, folder: Path) -> int:
         raise ConfigError(
             "there is nothing to seed with", file=folder / "seed.sql", cure="write INSERT statements there"
         )
-    print(f"ran {short(path)}")
+    _say(args, f"ran {short(path)}", file=short(path))
     return 0
 
 
@@ -151,7 +153,7 @@ def _local(args: argparse.Namespace, data: Path) -> int:
         server.stop()
         return 0
     server.start()
-    print(f"DATABASE_URL={server.url()}")
+    _say(args, f"DATABASE_URL={server.url()}", DATABASE_URL=server.url())
     print(f"its data are in {short(server.folder)}; turnout db local --stop ends it", file=sys.stderr)
     return 0
 
@@ -170,11 +172,12 @@ def _types(args: argparse.Namespace, folder: Path) -> int:
     text = asyncio.run(read())
     if args.check:
         fresh = file.is_file() and file.read_text(encoding="utf-8") == text
-        print(f"{short(file)} is {'up to date' if fresh else 'out of date: turnout db types'}")
+        said = f"{short(file)} is {'up to date' if fresh else 'out of date: turnout db types'}"
+        _say(args, said, file=short(file), state="current" if fresh else "stale")
         return 0 if fresh else FAILED
     file.parent.mkdir(exist_ok=True)
     file.write_text(text, encoding="utf-8")
-    print(f"wrote {short(file)}")
+    _say(args, f"wrote {short(file)}", file=short(file), state="written")
     return 0
 
 
@@ -189,7 +192,8 @@ def _policies(args: argparse.Namespace, folder: Path) -> int:
     load_policies(root)
     if not any(POLICIES):
         raise ConfigError("the project has no policies", file=root / "lib" / "policies.py", cure="add them there")
-    print("\n".join(create_policies(list(POLICIES), asyncio.run(_schema()))))
+    for statement in create_policies(list(POLICIES), asyncio.run(_schema())):
+        _say(args, statement, sql=statement)
     return 0
 
 
@@ -202,6 +206,15 @@ async def _schema() -> Schema:
         return db.engine.schema
     finally:
         await db.close()
+
+
+def _say(args: argparse.Namespace, text: str, **data: str | None) -> None:
+    """Print *text* for people, or *data* for programs."""
+    print(json.dumps(data) if args.json else text)
+
+
+def _say_applied(args: argparse.Namespace, each: Migration) -> None:
+    _say(args, f"applied {each.version}_{each.name}", version=each.version, name=each.name, state="applied")
 
 
 def _place() -> str:

@@ -20,8 +20,8 @@ import msgspec
 from ..env import load_env
 from ..errors import ConfigError
 from .load import load, project_root
-from .main import FAILED, USAGE
-from .report import report, short
+from .main import FAILED, WrongUsage
+from .report import short
 
 if TYPE_CHECKING:
     from ..contract.diff import Change
@@ -39,9 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print what has changed."""
     if args.rev is None and args.write is None:
-        error = ConfigError("diff was not told what to compare with", cure="name a revision: turnout diff main")
-        report(error, as_json=args.json)
-        return USAGE
+        raise WrongUsage("diff was not told what to compare with", cure="name a revision: turnout diff main")
     root = project_root(args.root)
     from ..contract.read import read
 

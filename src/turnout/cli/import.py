@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="write nothing, say what would be")
     parser.add_argument("--force", action="store_true", help="write over files that are there")
-    parser.add_argument("--json", action="store_true", help="one JSON array")
+    parser.add_argument("--json", action="store_true", help="one JSON object per line")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,7 +64,8 @@ def _print(rows: list[dict[str, Any]], args: argparse.Namespace) -> None:
     if args.json:
         import json
 
-        print(json.dumps(rows))
+        for row in rows:
+            print(json.dumps(row))
         return
     for row in rows:
         state = "there already" if row["exists"] else "would write" if args.dry_run else "wrote"

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
 
 COMMANDS = {
     "new": "create a small project",
@@ -33,6 +37,10 @@ COMMANDS = {
 }
 
 FAILED, USAGE, CANNOT_START, INTERRUPTED = 1, 2, 3, 130
+
+
+class WrongUsage(ConfigError):
+    """The words that were typed cannot be meant so: shown with how the command is used."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,16 +94,20 @@ def _run(name: str, words: list[str]) -> int:
     command = import_module(f".{name}", __package__)
     parser = argparse.ArgumentParser(prog=f"turnout {name}", description=(command.__doc__ or "").split("\n\n")[0])
     command.configure(parser)
-    args = parser.parse_args(words)
+    as_json = "--json" in words
     try:
+        args = _parsed(parser, words, as_json)
         status: int = command.run(args)
         sys.stdout.flush()
         return status
     except ConfigError as exc:
         from .report import report
 
-        report(exc, as_json=getattr(args, "json", False))
-        return CANNOT_START
+        wrong_usage = isinstance(exc, WrongUsage)
+        if wrong_usage and not as_json:
+            parser.print_usage(sys.stderr)
+        report(exc, as_json=as_json)
+        return USAGE if wrong_usage else CANNOT_START
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # the reader, such as head, has seen enough
@@ -103,3 +115,25 @@ def _run(name: str, words: list[str]) -> int:
 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _parsed(parser: ArgumentParser, words: list[str], as_json: bool) -> Namespace:
+    """The arguments; what argparse refuses is told to programs as every other error is.
+
+    Raises:
+        WrongUsage: with *as_json*; else the process ends, with the usage on standard error.
+    """
+    if not as_json:
+        return parser.parse_args(words)
+    from contextlib import redirect_stderr
+    from io import StringIO
+
+    said = StringIO()
+    try:
+        with redirect_stderr(said):
+            return parser.parse_args(words)
+    except SystemExit as exc:
+        if not exc.code:  # it was --help
+            raise
+        what = said.getvalue().rpartition(": error: ")[2].strip()
+        raise WrongUsage(what, cure=f"{parser.prog} --help says how it is used") from None

@@ -6,12 +6,14 @@ With ``--agents`` nothing is created but what coding agents read of a project th
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import shlex
 from pathlib import Path
 
 from ..errors import ConfigError
 from . import agents
+from .main import WrongUsage
 
 FILES = {
     "pyproject.toml": """\
@@ -210,41 +212,48 @@ In production: `turnout db migrate`, then `turnout start --port 8000`.
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("name", nargs="?", help="the folder to create; its last part is the project's name")
-    parser.set_defaults(misused=parser.error)
     parser.add_argument(
         "--agents", action="store_true", help="only refresh AGENTS.md, in the project that is there (default: .)"
     )
+    parser.add_argument("--json", action="store_true", help="one JSON object: folder and files")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the files, and say what to type next."""
     if args.agents:
-        return _refresh(Path(args.name or "."))
+        return _refresh(Path(args.name or "."), as_json=args.json)
     if args.name is None:
-        args.misused("a project needs a name: turnout new my-app")
+        raise WrongUsage("a project needs a name", cure="turnout new my-app")
     folder = Path(args.name)
     name = re.sub(r"[^a-z0-9]+", "-", folder.absolute().name.lower()).strip("-")
     if not name:
-        raise ConfigError(f"{args.name!r} gives no project name", cure="use letters and digits, such as my-app")
+        raise WrongUsage(f"{args.name!r} gives no project name", cure="use letters and digits, such as my-app")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder} exists and is not an empty folder", cure="choose another name, or empty it first")
     for path, text in FILES.items():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text.replace("@NAME@", name), encoding="utf-8")
-    agents.write(folder)
+    written = [*FILES, *agents.write(folder)]
+    if args.json:
+        print(json.dumps({"folder": str(folder), "files": written}))
+        return 0
     steps = "turnout dev" if folder.absolute() == Path.cwd() else f"cd {shlex.quote(str(folder))} && turnout dev"
     print(f"created {folder}; now: {steps}")
     return 0
 
 
-def _refresh(folder: Path) -> int:
+def _refresh(folder: Path, *, as_json: bool) -> int:
     from ..config import load_config
 
     if not (folder / "app").is_dir():
         raise ConfigError(f"there is no project in {folder}", cure="run it in the folder that holds app/")
-    if not load_config(folder, "development", {}).agent_rules:
+    wanted = load_config(folder, "development", {}).agent_rules
+    written = agents.write(folder) if wanted else []
+    if as_json:
+        print(json.dumps({"folder": str(folder), "files": written}))
+    elif not wanted:
         print("agent_rules = false in pyproject.toml: nothing is written")
-        return 0
-    print(f"wrote {' and '.join(agents.write(folder)) or 'nothing: it is up to date'}")
+    else:
+        print(f"wrote {' and '.join(written) or 'nothing: it is up to date'}")
     return 0

@@ -15,6 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("out", nargs="?", type=Path, help="the output (default: the newest one in build/)")
     parser.add_argument("--port", type=int, default=8000, help="port (default: 8000)")
+    parser.add_argument("--json", action="store_true", help="run nothing: one JSON object with the command that would")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,6 +30,9 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"there is no build in {out}", cure="run turnout build") from None
     os.environ["PORT"] = str(args.port)
     command = load_target(name, DeployConfig()).preview(out)
+    if args.json:
+        print(json.dumps({"target": name, "out": str(out), "command": command, "env": {"PORT": str(args.port)}}))
+        return 0
     sys.stdout.flush()
     os.execvp(command[0], command)
 

@@ -23,7 +23,7 @@ from ..config import Config, load_config
 from ..env import Mode, load_env
 from ..errors import ConfigError, DbError
 from .load import project_root
-from .main import FAILED
+from .main import FAILED, WrongUsage
 
 if TYPE_CHECKING:
     from dbos import DBOSClient
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     # Only addresses and the database matter here, so production's demand for allowed_hosts does not.
     config = load_config(root, "development", load_env(root, mode))
     if args.action == "list" and args.limit < 1:
-        raise ConfigError("--limit must be at least 1", cure="--limit 20")
+        raise WrongUsage("--limit must be at least 1", cure="--limit 20")
     outbox.require_engine()
     try:
         return _act(args, config)
@@ -83,8 +83,7 @@ def _act(args: argparse.Namespace, config: Config) -> int:
             return _list(args, config, books)
         found = _find(args.id, config, books)
         if found is None:
-            print(f"there is no task {args.id}, or several that begin so")
-            return FAILED
+            return _said(args, f"there is no task {args.id}, or several that begin so", ok=False)
         return {"show": _show, "cancel": _cancel, "retry": _retry}[args.action](args, found, config, books)
     finally:
         if books is not None:
@@ -185,28 +184,29 @@ def _cancel(args: argparse.Namespace, found: dict[str, Any], config: Config, boo
 
     number = found["id"]
     if found["status"] in ("done", "failed", "cancelled", "given up"):
-        print(f"{number} is over already: {found['status']}")
-        return FAILED
+        return _said(args, f"{number} is over already: {found['status']}", ok=False, id=number)
     taken = _with_database(config, lambda db: outbox.remove(db, number))
     if books is not None:
         # A worker may be handing it on at this moment.
         books.cancel_workflow(number)
     elif not taken:
-        print(f"{number} has just been taken by a worker: try again")
-        return FAILED
-    print(f"cancelled {number}")
-    return 0
+        return _said(args, f"{number} has just been taken by a worker: try again", ok=False, id=number)
+    return _said(args, f"cancelled {number}", ok=True, id=number)
 
 
 def _retry(args: argparse.Namespace, found: dict[str, Any], config: Config, books: DBOSClient | None) -> int:
     from ..tasks import engine
 
     if found["status"] not in ("done", "failed", "cancelled", "given up") or books is None:
-        print(f"{found['id']} is not over yet: {found['status']}")
-        return FAILED
+        return _said(args, f"{found['id']} is not over yet: {found['status']}", ok=False, id=found["id"])
     books.rewind_workflow(found["id"], queue_name=engine.QUEUE)
-    print(f"enqueued {found['id']} again")
-    return 0
+    return _said(args, f"enqueued {found['id']} again", ok=True, id=found["id"])
+
+
+def _said(args: argparse.Namespace, text: str, *, ok: bool, **data: str) -> int:
+    """Tell what came of it, and give the exit status for it."""
+    print(json.dumps({"ok": ok, **data, "message": text}) if args.json else text)
+    return 0 if ok else FAILED
 
 
 def _with_database(config: Config, work: Any) -> Any:

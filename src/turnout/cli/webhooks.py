@@ -26,7 +26,7 @@ from ..env import Mode, load_env
 from ..errors import ConfigError, DbError
 from ..webhooks.samples import PROVIDERS
 from .load import project_root
-from .main import FAILED
+from .main import FAILED, WrongUsage
 
 if TYPE_CHECKING:
     from ..db import Database
@@ -81,7 +81,7 @@ def _list(args: argparse.Namespace, config: Config) -> int:
     from ..webhooks import inbox
 
     if args.limit < 1:
-        raise ConfigError("--limit must be at least 1", cure="--limit 20")
+        raise WrongUsage("--limit must be at least 1", cure="--limit 20")
     rows = _with_database(config, lambda database: inbox.arrived(database, args.limit)) or []
     for row in rows:
         if args.json:
@@ -138,9 +138,9 @@ def _trigger(args: argparse.Namespace, config: Config, variables: dict[str, str]
     try:
         changes = json.loads(args.data)
     except ValueError as exc:
-        raise ConfigError(f"--data is no JSON: {exc}", cure="--data '{\"amount_total\": 500}'") from None
+        raise WrongUsage(f"--data is no JSON: {exc}", cure="--data '{\"amount_total\": 500}'") from None
     if not isinstance(changes, dict):
-        raise ConfigError("--data is not a JSON object", cure="--data '{\"amount_total\": 500}'")
+        raise WrongUsage("--data is not a JSON object", cure="--data '{\"amount_total\": 500}'")
     event_id, body = sample(args.provider, args.type, changes, int(time.time()))
     # Stripe's own layout; the others' are as good as any.
     payload = json.dumps(body, indent=2 if args.provider == "stripe" else None).encode()

@@ -33,7 +33,7 @@ WORDS = [
 
 def fresh(folder: Path) -> Path:
     """A project as ``turnout new`` makes it, in *folder*."""
-    new.run(argparse.Namespace(name=str(folder), agents=False))
+    new.run(argparse.Namespace(name=str(folder), agents=False, json=False))
     return folder
 
 
