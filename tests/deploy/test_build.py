@@ -93,6 +93,14 @@ def test_secrets_tests_and_data_are_not_shipped(tmp_path):
             "tests/test_a.py": "",
             "data/app.db": "rows",
             "node_modules/x/index.js": "",
+            "evals/a.toml": "",
+            "AGENTS.md": "",
+            "CLAUDE.md": "",
+            "lib/AGENTS.md": "",
+            "conftest.py": "",
+            ".github/workflows/ci.yml": "",
+            "public/AGENTS.md": "served",
+            "app/tests/route.py": HELLO,
             "content/page.md": "# Page",
             "public/.well-known/security.txt": "Contact: x",
         },
@@ -100,8 +108,14 @@ def test_secrets_tests_and_data_are_not_shipped(tmp_path):
 
     names = set(tree(build(tmp_path, "server")))
 
-    assert {"content/page.md", "public/.well-known/security.txt", "app/api/a/route.py"} <= names
-    assert not [name for name in names if name.startswith((".env", "tests", "data", "node_modules"))]
+    assert {"content/page.md", "public/.well-known/security.txt", "app/api/a/route.py", "app/tests/route.py"} <= names
+    assert not [
+        name for name in names if name.startswith((".env", ".github", "tests", "data", "node_modules", "evals"))
+    ]
+    assert [name for name in sorted(names) if name.endswith((".md", "conftest.py"))] == [
+        "content/page.md",
+        "public/AGENTS.md",
+    ]
 
 
 def test_a_folder_that_is_no_build_is_left_alone(tmp_path):

@@ -32,7 +32,8 @@ from .target import FEATURES, Refusal, Target, Use, detect, load_target
 from .vendor import distributions, write_turnout
 
 REPORT = "build.json"
-_LEFT_OUT = frozenset({"__pycache__", "tests", "test", "build", "dist", "node_modules"})
+_LEFT_OUT = frozenset({"__pycache__", "tests", "test", "evals", "build", "dist", "node_modules"})
+_FOR_DEVELOPERS = frozenset({"AGENTS.md", "CLAUDE.md", "conftest.py"})
 _ENDINGS = (".pyc", ".pyi", ".db", ".db-wal", ".db-shm", ".log")
 # What a part of Turnout needs besides itself. Written down, not worked out: see house rule 4.
 _NEEDS: dict[str, tuple[str, ...]] = {
@@ -116,11 +117,13 @@ class Builder:
 
     def _files(self) -> Iterator[str]:
         """Everything of the project but what no running app reads: hidden files, tests, data, other builds."""
+        public = self.root / self.config.public_dir
         skipped = {self.config.data_dir, *_LEFT_OUT}
         for place, folders, files in os.walk(self.root):
             here = Path(place)
             folders[:] = sorted(name for name in folders if not self._is_left_out(here / name, skipped))
-            for name in files:
+            unread: frozenset[str] = frozenset() if here.is_relative_to(public) else _FOR_DEVELOPERS
+            for name in sorted(set(files) - unread):
                 # Below public/ a hidden folder may be .well-known; a hidden file is never shipped: .env is one.
                 if not name.startswith(".") and not name.endswith(_ENDINGS) and (here / name).is_file():
                     yield (here / name).relative_to(self.root).as_posix()
