@@ -62,7 +62,7 @@ class Rows(list[T]):
     count: int | None  # type: ignore[assignment]
 
     def __init__(self, rows: Iterable[T] = (), count: int | None = None) -> None:
-        super().__init__(rows)
+        list.__init__(self, rows)  # super() would cost as much as the copy
         self.count = count
 
 
@@ -155,7 +155,8 @@ class Query(Generic[R]):
     __slots__ = ("_door", "_model", "_shape", "_values")
 
     def __init__(self, door: Door, shape: Shape, values: tuple[Any, ...], model: Any = None) -> None:
-        self._door, self._shape, self._values, self._model = door, shape, values, model
+        self._door, self._shape = door, shape
+        self._values, self._model = values, model
 
     def __await__(self) -> Generator[Any, None, R]:
         answer = self._door.now(self._shape, self._values)
@@ -170,7 +171,8 @@ class Query(Generic[R]):
         return f"<Query {self._shape!r}>"  # without values: they are nobody's business in a log
 
     def _add(self, step: tuple[Any, ...], *values: Any) -> Query[R]:
-        return Query(self._door, (*self._shape, step), self._values + values, self._model)
+        # Not (*shape, step), which makes a list on its way to the tuple.
+        return Query(self._door, self._shape + (step,), self._values + values, self._model)  # noqa: RUF005
 
     def _compare(self, op: str, column: str, value: Any) -> Query[R]:
         if value is None:
@@ -180,7 +182,7 @@ class Query(Generic[R]):
             )  # fmt: skip
         if op == "in":
             value = _listed(value)
-        return Query(self._door, (*self._shape, (op, column)), (*self._values, value), self._model)
+        return Query(self._door, self._shape + ((op, column),), self._values + (value,), self._model)  # noqa: RUF005
 
     def _list(self, op: str, quantifier: ast.Quantifier, column: str, values: Iterable[Any]) -> Query[R]:
         return self._add(("filter", op, column, quantifier, None), _some(op, values))

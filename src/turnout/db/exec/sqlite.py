@@ -40,7 +40,7 @@ from .threads import Crew, Job, Stopped
 
 INLINE_ROWS, MAX_ROWS = 200, 10_000
 BUDGET_S, SLOW_FOR_S, READ_LIMIT_S, WRITE_WAIT_S = 0.002, 60.0, 30.0, 5.0
-_CACHE, _CHECK_S, _STEPS = 1_000, 1.0, 1_000
+_CACHE, _ROOMY, _CHECK_S, _STEPS = 1_000, 500, 1.0, 1_000
 _FLOOR = (3, 38, 0)  # the operator ->>
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "fuse.sshfs"}
 _memory = itertools.count()
@@ -149,15 +149,26 @@ class SqliteEngine:
 
     def _reader(self) -> _Reader:
         """This thread's connection for reads on the loop."""
+        reader: _Reader = self._cursor().connection
+        return reader
+
+    def _cursor(self) -> Any:
+        """The cursor of that connection: one is used again and again, as to make it costs a tenth of a point read."""
         try:
-            reader: _Reader = self._local.reader
+            return self._local.cursor
         except AttributeError:
-            reader = self._local.reader = self._connect(0, _Reader)  # type: ignore[assignment]
+            reader: _Reader = self._connect(0, _Reader)  # type: ignore[assignment]
             reader.execute("pragma query_only = on")
             reader.set_progress_handler(reader.tick, _STEPS)
             with self._lock:
                 self._readers.append(reader)
-        return reader
+            self._local.cursor = reader.cursor()
+            return self._local.cursor
+
+    def _leave(self, cursor: Any) -> None:
+        """End what *cursor* has begun: an open statement would keep its snapshot, and the log would grow."""
+        self._local.cursor = cursor.connection.cursor()
+        cursor.close()
 
     async def ready(self) -> bool:
         """Whether the database answers."""
@@ -258,7 +269,7 @@ class SqliteEngine:
             if shape[0][0] == "insert":
                 return PENDING
             entry = self._compile(shape)
-        elif len(self._cache) > _CACHE // 2:
+        elif len(self._cache) > _ROOMY:
             self._touch(shape)
         if not entry.reads:
             return PENDING
@@ -267,29 +278,27 @@ class SqliteEngine:
             entry = self._compile(shape)
         if entry.slow_until > clock:
             return PENDING
-        if entry.__class__ is Raw or entry.count_sql is not None:
+        if not entry.plain:
             return self._try(entry, lambda: self._read(self._reader(), entry, values, INLINE_ROWS))
         params = [encode(values[slot]) for slot, encode in entry.binders]
         try:
-            reader = self._local.reader
+            cursor = self._local.cursor
         except AttributeError:
-            reader = self._reader()
-        reader.calls = 0
+            cursor = self._cursor()
+        cursor.connection.calls = 0
         try:
-            cursor = reader.execute(entry.sql, params)
-            raw = cursor.fetchmany(INLINE_ROWS + 1)
+            raw = cursor.execute(entry.sql, params).fetchmany(INLINE_ROWS + 1)
         except sqlite3.Error as exc:
+            self._leave(cursor)
             return self._later_or_raise(entry, exc)
         except OverflowError as exc:
             raise error("22003", "a number is out of range") from exc
         if len(raw) > INLINE_ROWS:
-            cursor.close()
+            self._leave(cursor)
             entry.slow_until = clock + SLOW_FOR_S
             return PENDING
         rows = entry.decode(raw)
-        if entry.one:
-            return _only(rows)
-        return Rows(rows)
+        return _only(rows) if entry.one else Rows(rows)
 
     def _try(self, entry: Compiled | Raw, read: Callable[[], Any]) -> Any:
         try:

@@ -64,8 +64,8 @@ class Compiled:
     """
 
     __slots__ = (
-        "_known", "_reads", "_spreads", "_unpack", "binders", "count_sql", "counted", "most", "names", "one", "reads",
-        "returns", "slow_until", "sql",
+        "_known", "_reads", "_spreads", "_unpack", "binders", "count_sql", "counted", "most", "names", "one", "plain",
+        "reads", "returns", "slow_until", "sql",
     )  # fmt: skip
 
     def __init__(
@@ -84,6 +84,7 @@ class Compiled:
         self.sql, self.binders, self.reads, self.one = sql, tuple(binders), reads, one
         self.count_sql, self.counted, self.most = count_sql, counted, most
         self.returns = outputs is not None
+        self.plain = reads and count_sql is None  # one statement, and its rows are the answer
         self._reads = (*(outputs or ()), *(_read_embed(embed) for embed in embeds))
         self._spreads = _spreads(self._reads, embeds)
         self.names = tuple(each.name for each in self._reads)

@@ -454,6 +454,7 @@ class Raw:
         "alters",
         "names",
         "one",
+        "plain",
         "probe",
         "probed",
         "reads",
@@ -497,6 +498,7 @@ class Raw:
         self.probed = False
         self._types: list[tuple[str, str]] | None = None
         self._columns: tuple[tuple[str, ...], Compiled] | None = None
+        self.plain = False  # its columns' types are known only once it is prepared
         self.slow_until = 0.0
 
     def bind(self, given: dict[str, Any]) -> dict[str, Stored]:
