@@ -8,7 +8,7 @@ What runs in that first step must not notice: ``asyncio.current_task()`` has to 
 then, and the same one after the first wait, since ``asyncio.timeout`` and ``TaskGroup``
 remember it to cancel it later. Python 3.12 has ``eager_start`` for just this. On 3.11 a bare
 Task object stands in: ``Task.__init__``, which is what costs, runs when somebody looks at it
-or when the coroutine waits, and in most requests neither happens.
+or when the coroutine waits. In most requests neither happens, and the next one has the same object.
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ if sys.version_info >= (3, 12):
         return task.result() if task.done() else task
 
 else:
+    import types
+    from _weakref import getweakrefcount
     from asyncio.tasks import _enter_task, _leave_task
+    from collections.abc import Callable, Generator
+    from sys import getrefcount
 
     class EagerTask(asyncio.Task[Any]):
         """The current task of a first step; becomes a full Task at the first look or the first wait."""
@@ -46,7 +50,7 @@ else:
             return super().__getattribute__(name)
 
     _bare_of = EagerTask.__dict__["bare"].__get__
-    _new = EagerTask.__new__
+    _UNSEEN = 3  # references to a task that only its kit, ``start`` and the count itself know
 
     def _become(task: EagerTask) -> _Tail:
         """Fill in *task*; that schedules it to go on from its coroutine's first wait."""
@@ -59,17 +63,18 @@ else:
     class _Tail(Coroutine[Any, Any, Any]):
         """What is left of a coroutine whose first step has been taken, as a coroutine for Task."""
 
-        __slots__ = ("_coro", "_fresh", "ended", "waiting")
+        __slots__ = ("_coro", "_fresh", "ended", "runner", "waiting")
 
         def __init__(self, coro: Coroutine[Any, Any, Any]) -> None:
             self._coro = coro
             self._fresh = True  # the task has not taken a step of its own yet
             self.ended: BaseException | None = None  # how the first step did, if it was the last: so does the task
+            self.runner: Any = None  # what the coroutine runs in
             self.waiting: Any = None  # the future that the first step waits for
 
         def send(self, value: Any) -> Any:
             if not self._fresh:
-                return self._coro.send(value)
+                return self._given(self.runner.send(value))
             self._fresh = False
             if self.ended is not None:
                 self._end()
@@ -77,7 +82,7 @@ else:
 
         def throw(self, exc: Any, *_: Any) -> Any:
             if not self._fresh:
-                return self._coro.throw(exc)
+                return self._given(self.runner.throw(exc))
             self._fresh = False
             if self.ended is not None:
                 self._end()
@@ -87,7 +92,12 @@ else:
                 if self.waiting.cancel():
                     return self.waiting
                 self.waiting._asyncio_future_blocking = False
-            return self._coro.throw(exc)
+            return self._given(self.runner.throw(exc))
+
+        def _given(self, value: Any) -> Any:
+            if _has_ended(self.runner):
+                raise StopIteration(value)
+            return value
 
         def _end(self) -> NoReturn:
             ended, self.ended = self.ended, None
@@ -106,18 +116,37 @@ else:
         def __await__(self) -> Any:
             raise TypeError("this coroutine belongs to its task")
 
+    @types.coroutine
+    def _run() -> Generator[Any, Any, None]:
+        """Run one coroutine after the other: each is sent in, and what it returns is given."""
+        # By coroutine.send() a result leaves as a StopIteration, made and caught: four times as dear as this.
+        coro = yield
+        while True:
+            coro = yield (yield from coro)
+
+    def _has_ended(runner: Any) -> bool:
+        """Whether what *runner* has just given was returned by its coroutine, which does not wait then."""
+        return runner.gi_yieldfrom is None
+
+    # What a first step needs, left by one before it: a runner, its send, and a task that nobody has looked at.
+    _idle: list[tuple[Any, Callable[[Any], Any], EagerTask]] = []
+
+    def _made() -> tuple[Any, Callable[[Any], Any], EagerTask]:
+        runner = _run()
+        runner.send(None)
+        return runner, runner.send, EagerTask.__new__(EagerTask)
+
     def start(coro: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop, context: Context) -> T | asyncio.Task[T]:
         """Run *coro* in *context* up to its first wait; its result, or the task that goes on with it."""
-        task = _new(EagerTask)
+        try:
+            kit = _idle.pop()
+        except IndexError:
+            kit = _made()
+        runner, send, task = kit
         task.bare = (coro, loop, context)
         _enter_task(loop, task)
         try:
-            waiting = context.run(coro.send, None)
-        except StopIteration as done:
-            if _bare_of(task) is None:
-                task.tail.ended = done
-            result: T = done.value
-            return result
+            outcome = context.run(send, coro)
         except BaseException as exc:
             if _bare_of(task) is None:
                 # What ends a process is not raised a second time.
@@ -127,8 +156,15 @@ else:
             raise
         finally:
             _leave_task(loop, task)
+        if runner.gi_yieldfrom is None:  # _has_ended, on the one way that every request takes
+            if _bare_of(task) is None:
+                task.tail.ended = StopIteration(outcome)
+            elif getrefcount(task) == _UNSEEN and not getweakrefcount(task):
+                task.bare = None  # or it would keep the request
+                _idle.append(kit)
+            return cast(T, outcome)
         tail = task.tail if _bare_of(task) is None else _become(task)
-        tail.waiting = waiting
+        tail.runner, tail.waiting = runner, outcome
         return task
 
     def _retrieve(task: asyncio.Task[Any]) -> None:
