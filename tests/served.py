@@ -9,7 +9,6 @@ import re
 import select
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
 
+from ports import free_port
 from projects import make_project
 
 from turnout.auth.keys import Keys, make_key
@@ -109,7 +109,7 @@ def served(
         script: What serves, in the place of ``turnout dev``.
         production: Served by two workers of ``turnout start``, after ``turnout db migrate``.
     """
-    port = port or _free_port()
+    port = port or free_port()
     text = SETTINGS.format(auth=auth, port=port) if settings is None else settings
     make_project(root, {"pyproject.toml": text, "app/route.py": "def GET(request):\n    return {}\n", **(files or {})})
     values = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "TURNOUT_MODE")}
@@ -141,12 +141,6 @@ def served(
             process.wait()
             assert process.stdout is not None
             process.stdout.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _address(root: Path, process: subprocess.Popen[str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from auth.test_client import ADA, ME, SAME_ORIGIN, SETTINGS
 from browsers import chromium, new_context
+from ports import free_port
 from projects import client_of
 from served import Served, served
 
@@ -239,9 +239,7 @@ async def GET(request):
 @contextmanager
 def site(root: Path, auth: str = "") -> Iterator[Served]:
     """The project on a port that its mails know."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = f'pages = true\nbcrypt_cost = 4\nsite_url = "http://127.0.0.1:{port}"\nmail_interval_s = 1\n{auth}'
     with served(root, {"app/notes/route.py": NOTES}, auth=settings, port=port) as server:
         yield server

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 import tempfile
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 from turnout.db import Database, Scope
 from turnout.db.exec import postgres as driver
@@ -71,9 +71,7 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flow
 @pytest.fixture(scope="module")
 def port():
     """A PostgreSQL that can be reached through a network."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        number = free.getsockname()[1]
+    number = free_port()
     folder = Path(tempfile.mkdtemp(prefix="turnout-pg-"))
     server = LocalPostgres(folder, {"fsync": "off", "listen_addresses": "127.0.0.1", "port": str(number)})
     server.start()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from ports import free_port
 
 import turnout.db
 from turnout.db import Database
@@ -449,9 +450,7 @@ async def _get(query):
 
 
 async def test_a_network_that_swallows_everything_is_noticed():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     async with own_server(listen_addresses="127.0.0.1", port=str(port)):
         db = Database(f"postgresql://postgres@127.0.0.1:{port}/postgres?sslmode=disable")
         pool = await db.engine._pool()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 from projects import make_project
 
 from turnout.deploy.builder import Builder
@@ -63,13 +64,6 @@ def event(method: str, target: str, *, body: str | None = None, **headers: str) 
         **({"body": body} if body is not None else {}),
         "isBase64Encoded": False,
     }
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 class Emulated:

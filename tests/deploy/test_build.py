@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from deploy.functions import PYTHON, build, project
+from ports import free_port
 
 from turnout.cli.main import main
 from turnout.deploy.builder import Builder

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 import yaml
-from deploy.functions import build, free_port, project
+from deploy.functions import build, project
+from ports import free_port
 
 from turnout.deploy.container import dns_label
 from turnout.errors import ConfigError

@@ -17,7 +17,8 @@ from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import pytest
-from deploy.functions import DEADLINE_S, FULL, build, free_port, project
+from deploy.functions import DEADLINE_S, FULL, build, project
+from ports import free_port
 
 FILES = {
     "app/api/hello/route.py": """

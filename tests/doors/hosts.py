@@ -17,17 +17,11 @@ import httptools
 from doors.cases import Case
 from doors.events import MAKERS, Answer, from_stream, to_answer
 from doors.runtime_api import RuntimeAPI
+from ports import free_port
 
 DEADLINE_S = 90.0
 Spoil = Callable[[bytes], bytes]  # what stands between a door and its client, for the negative controls
 SITE = next(place for place in sys.path if place.endswith("site-packages"))
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Process:

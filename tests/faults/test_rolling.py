@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from faults.load import ask, offer, request, summary
 from faults.started import Started, make, starting, until
+from ports import free_port
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 CONFIG = """
@@ -46,13 +47,6 @@ http {{
     }}
 }}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import asyncio
 import email
 import email.policy
 import re
-import socket
 import ssl
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +13,7 @@ from urllib.parse import quote
 import pytest
 import trustme
 from mail.servers import PASSWORD, USER, Box, answer, hang_up, say, script, server_context, smtp
+from ports import free_port
 
 from turnout.errors import ConfigError, MailError
 from turnout.mail import Address, Message
@@ -140,9 +140,7 @@ async def test_a_greylisted_message_is_taken_later() -> None:
 
 
 async def test_a_closed_port_is_said_at_once() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
 
     error = await failing(f"smtp://127.0.0.1:{port}")
 
@@ -165,7 +163,7 @@ HANGS: dict[str, tuple[tuple[Any, ...], bool]] = {
 async def test_a_server_that_goes_away_holds_nobody_up(where: str, end: str) -> None:
     steps, doubtful = HANGS[where]
     async with script(*steps, *([hang_up] if end == "hang up" else [])) as port:
-        error = await failing(f"smtp://127.0.0.1:{port}", timeout_s=0.15 if end == "silence" else 10)
+        error = await failing(f"smtp://127.0.0.1:{port}", timeout_s=1.0 if end == "silence" else 10)
 
     assert error.retryable
     assert ("may have taken the message" in str(error)) == doubtful

@@ -9,12 +9,12 @@ import hashlib
 import hmac
 import json
 import re
-import socket
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from mail.servers import script, web
+from ports import free_port
 
 from turnout.errors import ConfigError, MailError
 from turnout.mail import Address, Attachment, Message
@@ -108,9 +108,7 @@ async def test_an_answer_that_is_no_json_is_still_an_answer(text: str) -> None:
 
 @pytest.mark.parametrize("make", [resend, ses])
 async def test_a_service_that_is_away_or_silent_is_an_error_for_later(make: Any) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with pytest.raises(MailError, match="cannot be reached") as caught:
         await make(f"http://127.0.0.1:{port}").send(message())
     assert caught.value.retryable
