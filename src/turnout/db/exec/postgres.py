@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from ...errors import ConfigError, DbError
@@ -117,6 +117,8 @@ class PostgresEngine:
         self._cache: OrderedDict[Any, Any] = OrderedDict()
         self._held: dict[object, _Held] = {}
         self._schema: Schema | None = None
+        self._keeps_statements = not address.pooled
+        self._entered: set[int] = set()  # the server's processes that have been told how a scope is entered
         self._stale, self._reload_at = False, 0.0
         self._loads = self._loaded = 0  # how often the schema was begun to be read; the newest that is known
         self._news = 0  # how often it was said to have changed
@@ -152,7 +154,7 @@ class PostgresEngine:
             self.address.url,
             min_size=POOL_MIN,
             max_size=POOL_MAX,
-            init=_prepare,
+            init=self._prepare,
             reset=_no_reset,
             timeout=ACQUIRE_S,
             command_timeout=STATEMENT_S + (0 if self.address.pooled else GRACE_S),
@@ -191,6 +193,12 @@ class PostgresEngine:
             if opening is not None and opening.done() and opening.result() is pool:  # not closed meanwhile
                 self._lines[loop] = line
         return line
+
+    async def _prepare(self, connection: Any) -> None:
+        """What every new connection of a pool gets, without a round trip."""
+        self._entered.discard(connection.get_server_pid())  # another process of that number
+        await use_json_types(connection)
+        _end_with_network(connection)
 
     async def connect(self) -> Any:
         """A connection of the caller's own, without time limits, for migrations."""
@@ -398,7 +406,7 @@ class PostgresEngine:
         reads = shape[0][0] == "select"
         try:
             async with _limit():
-                await connection.execute(enter(begin(None, reads), scope))
+                await self._enter(connection, begin(None, reads), scope)
                 answer = await self._run(shape, values, connection, True)
                 if reads:  # what may be broken off, and never leaves a doubt
                     await connection.execute(COMMIT)
@@ -408,6 +416,24 @@ class PostgresEngine:
             raise
         await _commit(connection)
         return answer
+
+    async def _enter(self, connection: Any, opening: str, scope: Scope) -> None:
+        """Open a transaction that is *scope*'s."""
+        if not self._keeps_statements:
+            await connection.execute(enter(opening, scope, "never"))
+            return
+        import asyncpg
+
+        process = connection.get_server_pid()
+        prepared: Literal["before", "now"] = "before" if process in self._entered else "now"
+        self._entered.add(process)  # it keeps the statement even if the rest fails
+        try:
+            await connection.execute(enter(opening, scope, prepared))
+        except (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError):
+            # A pooler that nobody has told us of: the server behind the connection is not always the same.
+            self._keeps_statements = False
+            await connection.execute(ROLLBACK)
+            await connection.execute(enter(opening, scope, "never"))
 
     async def _with_connection(self, work: Callable[[Any], Coroutine[Any, Any, T]], writes: bool = False) -> T:
         """Do *work* on a connection of the pool; a connection lost to one that *writes* leaves a doubt."""
@@ -507,7 +533,10 @@ class PostgresEngine:
         lease = await self._acquire()
         try:
             opening = begin(isolation, readonly)
-            await self._mapped(lease.connection.execute(opening if scope is None else enter(opening, scope)))
+            if scope is None:
+                await self._mapped(lease.connection.execute(opening))
+            else:
+                await self._mapped(self._enter(lease.connection, opening, scope))
         except BaseException:
             await _to_the_end(_undo(lease.connection))
             await lease.line.put_back(lease, END_S)
@@ -543,9 +572,8 @@ class PostgresEngine:
         await _to_the_end(held.lease.line.put_back(held.lease, END_S))
 
 
-async def _prepare(connection: Any) -> None:
-    """What every new connection of a pool gets, without a round trip."""
-    await use_json_types(connection)
+def _end_with_network(connection: Any) -> None:
+    """Make *connection*, if it is over a network, end when what is sent is not acknowledged."""
     transport = getattr(connection, "_transport", None)
     own = transport.get_extra_info("socket") if transport is not None else None
     if own is None or own.family not in (socket.AF_INET, socket.AF_INET6) or not hasattr(socket, "TCP_USER_TIMEOUT"):

@@ -8,10 +8,11 @@ connection is handed on to the next user without being reset.
 
 from __future__ import annotations
 
-from typing import LiteralString
+from typing import Literal, LiteralString
 
 import msgspec
 
+from ..errors import error
 from ..scope import Scope
 
 SCOPED_S = 5.0
@@ -59,10 +60,11 @@ $turnout$
 
 # "true" is what makes each of them end with the transaction.
 _SCOPE = (
-    "select set_config('role', '%s', true),"
-    " set_config('request.jwt.claims', convert_from(decode('%s', 'hex'), 'UTF8'), true),"
-    " set_config('statement_timeout', '%dms', true)"
+    "select set_config('role', {}, true), set_config('request.jwt.claims', {}, true),"
+    f" set_config('statement_timeout', '{SCOPED_S * 1000:.0f}ms', true)"
 )
+# What a connection is told once, since its planning takes longer than its running.
+_PREPARE = f"prepare turnout_enter(text, text) as {_SCOPE.format('$1', '$2')}"
 
 # A row, if no policy holds for the login itself.
 ABOVE: LiteralString = (
@@ -78,10 +80,27 @@ order by c.relname
 """
 
 
-def enter(begin: str, scope: Scope) -> str:
+def enter(begin: str, scope: Scope, prepared: Literal["before", "now", "never"]) -> str:
     """*begin*, and from then to the end of the transaction the connection is *scope*'s.
 
-    Two statements in one round trip, which only the protocol without parameters allows. So there are
-    no values in it that could end a string: a role is a plain name, and the claims are hexadecimal.
+    All in one round trip, which only the protocol without parameters allows. So there is nothing in it
+    that could end a string: a role is a plain name, and in the claims every quote and backslash is
+    written as what stands for it.
+
+    Args:
+        prepared: Whether the connection has been here *before*, comes back and may keep a statement from
+            *now* on, or is another each time, behind a pooler.
     """
-    return f"{begin}; {_SCOPE % (scope.role, msgspec.json.encode(scope.claims).hex(), SCOPED_S * 1000)}"
+    if scope.role == "none":  # which to PostgreSQL is no role: the login itself
+        raise error("22023", "'none' is not the name of a role", status=403)
+    role, claims = f"'{scope.role}'", _literal(msgspec.json.encode(scope.claims).decode())
+    if prepared == "never":
+        return f"{begin}; {_SCOPE.format(role, claims)}"
+    telling = f"{_PREPARE}; " if prepared == "now" else ""
+    return f"{begin}; {telling}execute turnout_enter({role}, {claims})"
+
+
+def _literal(json: str) -> str:
+    """*json* as a string in SQL, the same whatever ``standard_conforming_strings`` says."""
+    kept = json.replace("'", "\\u0027")  # inside JSON's own strings, as it has quotes nowhere else
+    return "E'" + kept.replace("\\", "\\\\") + "'"
