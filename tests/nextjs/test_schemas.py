@@ -59,6 +59,77 @@ def test_a_check_takes_what_it_takes_there(schema: str, good: list[Any]) -> None
         assert msgspec.convert({"x": value}, Body).x == value
 
 
+BASE = """
+import { z } from 'zod'
+const Base = z.object({ a: z.string().min(1), b: z.number().int(), c: z.object({ d: z.string() }).optional() })
+const Strict = z.object({ a: z.number(), e: z.boolean() }).strict()
+"""
+# A schema that is made of others: what it takes, and what it refuses.
+MADE = [
+    (
+        "Base.extend({ a: z.number(), e: z.string() })",
+        [{"a": 1, "b": 2, "e": "x"}],
+        [{"a": "x", "b": 2, "e": "x"}, {"b": 2, "e": "x"}],
+    ),
+    ("z.object({ ...Base.shape, b: z.string() })", [{"a": "x", "b": "y"}], [{"a": "x", "b": 2}]),
+    ("Base.extend(Strict.shape)", [{"a": 1, "b": 2, "e": True, "f": 0}], [{"a": "x", "b": 2, "e": True}]),
+    ("Base.merge(Strict)", [{"a": 1, "b": 2, "e": True}], [{"a": 1, "b": 2, "e": True, "f": 0}]),
+    ("Strict.merge(Base)", [{"a": "x", "b": 2, "e": True, "f": 0}], [{"a": 1, "b": 2, "e": True}]),
+    ("Base.merge(z.object({ e: z.string() }))", [{"a": "x", "b": 1, "e": "y"}], [{"a": "x", "b": 1}]),
+    ("Strict.extend({ f: z.string() })", [{"a": 1, "e": True, "f": "x"}], [{"a": 1, "e": True, "f": "x", "g": 0}]),
+    ("Base.pick({ a: true })", [{"a": "x"}, {"a": "x", "b": "y"}], [{}, {"a": ""}]),
+    ("Base.omit({ b: true, c: true })", [{"a": "x"}], [{}]),
+    ("Base.partial()", [{}, {"a": "x"}, {"c": {"d": "x"}}], [{"a": ""}, {"b": "x"}, {"c": {}}]),
+    ("Base.partial({ a: true })", [{"b": 1}], [{"a": "x"}, {"a": "", "b": 1}]),
+    ("Strict.partial().extend({ e: z.string() })", [{"e": "x"}], [{}, {"e": "x", "z": 1}]),
+    ("Base.pick({ a: true }).strict()", [{"a": "x"}], [{"a": "x", "b": 1}]),
+    ("Strict.strip()", [{"a": 1, "e": True, "f": 1}], [{"a": 1}]),
+    (
+        "z.object({ x: Base.partial().optional(), y: Strict.nullable() })",
+        [{"y": None}, {"x": {}, "y": None}],
+        [{}, {"x": {"a": ""}, "y": None}],
+    ),
+    ("z.object({ x: z.array(Base.pick({ a: true })) })", [{"x": [{"a": "x"}]}], [{"x": [{}]}]),
+]
+
+
+@pytest.mark.parametrize(("schema", "good", "bad"), MADE, ids=[schema for schema, _, _ in MADE])
+def test_a_schema_that_is_made_of_others_takes_and_refuses_the_same(
+    schema: str, good: list[Any], bad: list[Any]
+) -> None:
+    names: dict[str, Any] = {}
+    source = translate(f"{BASE}export const Body = {schema}\n".encode()).source
+    exec(compile(source, "route.py", "exec", dont_inherit=True), names)
+    for value in good:
+        msgspec.convert(value, names["Body"])
+    for value in bad:
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert(value, names["Body"])
+
+
+async def test_a_partial_body_is_read_and_not_written_with_nulls(tmp_path: Path) -> None:
+    theirs = (
+        BASE
+        + """
+    const Patch = Base.partial()
+    export async function PUT(request: Request) {
+      const { a } = Patch.parse(await request.json())
+      return Response.json({ a })
+    }
+    export async function PATCH(request: Request) {
+      const found = Patch.parse(await request.json())
+      await supabase.from('posts').update(found)
+      return Response.json("written")
+    }
+    export async function POST(request: Request) {
+      return Response.json(Base.partial().parse(await request.json()))
+    }
+    """
+    )
+    found = translate(f"import {{ supabaseAdmin as supabase }} from '@/lib/db'\n{theirs}".encode())
+    assert found.methods == {"PUT": True, "PATCH": False, "POST": False}
+
+
 STOPPED = [
     "z.object({ x: z.coerce.number() })",
     "z.object({ x: z.string().trim().min(1) })",
@@ -80,12 +151,21 @@ STOPPED = [
     "z.object({ class: z.string() })",
     "z.object({ str: z.string(), x: z.string() })",
     "z.object({ x: z.string() }).passthrough()",
-    "z.object({ x: z.string() }).partial()",
+    "z.object({ x: z.string().default('a') }).partial()",
+    "z.object({ x: z.object({ y: z.string() }) }).deepPartial()",
+    "z.object({ x: z.string().optional() }).required()",
     "z.object({ x: z.string() }).and(z.object({ y: z.string() }))",
-    "z.object({ x: z.string() }).extend({ y: z.string() })",
     "z.object({ ...shape, x: z.string() })",
-    "Base.extend({ y: z.string() })",
-    "Base.pick({ x: true })",
+    "Base.extend(shape)",
+    "Base.extend({ y: z.string().trim() })",
+    "Base.merge(Elsewhere)",
+    "Base.pick({ y: true })",
+    "Base.pick({ x: false })",
+    "Base.omit(mask)",
+    "Base.extend({ y: z.string() }).catchall(z.string())",
+    "Elsewhere.partial()",
+    "z.object({ x: Base.shape.x })",
+    "z.object({ x: Base.array() })",
 ]
 
 
@@ -94,6 +174,7 @@ async def test_what_a_struct_cannot_say_lets_no_body_pass(tmp_path: Path, schema
     theirs = f"""
     import {{ z }} from 'zod'
     const Base = z.object({{ x: z.string() }})
+    const Elsewhere = z.string()
     const Body = {schema}
     export async function POST(request: Request) {{
       try {{

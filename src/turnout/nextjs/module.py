@@ -269,7 +269,7 @@ class _Module:
                     raise Untranslated(node, f"{name} that is not exported")
             elif exported and name in (*_CONSTANTS, *_NEEDLESS):
                 self._setting(name, value, each)
-            elif value is not None and is_schema(value):
+            elif value is not None and is_schema(value, self.scope):
                 self.pieces.append(_parsed(declare(each, self.scope), each, self.scope))
             elif value is not None and value.type in ("arrow_function", "function_expression"):
                 self._helper(name, value)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, field
 
 from .names import class_name, snake
+
+if TYPE_CHECKING:
+    from .zod import Shape
 
 # What a value is, as far as it decides how its parts are reached: JSON and rows are dicts, a Struct has attributes, the
 # answer of another service is httpx's, a "result" is what a query of Supabase's gives, "fields" are Headers and search
@@ -35,6 +38,7 @@ class Scope(Struct):
         bodies: The names that hold the request's whole JSON.
         origins: Variables that are a member of such a body: it, and the member.
         schemas: The zod schemas, and the Struct of each.
+        shapes: What is known of those Structs, by name.
         imports: Modules, and the names taken from each; an empty one is the module itself.
         needs: Lines that the module begins with, such as a client for other services.
         request: What the handler calls its request.
@@ -56,6 +60,7 @@ class Scope(Struct):
     bodies: set[str] = field(default_factory=set)
     origins: dict[str, tuple[str, str]] = field(default_factory=dict)
     schemas: dict[str, str] = field(default_factory=dict)
+    shapes: dict[str, Shape] = field(default_factory=dict)
     imports: dict[str, set[str]] = field(default_factory=dict)
     needs: list[str] = field(default_factory=list)
     request: str | None = None
@@ -119,8 +124,8 @@ class Scope(Struct):
         """The same for a function or a block: its own names, the module's imports and notes."""
         return Scope(
             self.file, self.slugs, dict(self.names), dict(self.kinds), set(self.bodies), dict(self.origins),
-            self.schemas, self.imports, self.needs, self.request, self.params, self.context, self.notes, self.asyncs,
-            self.wary, self.gaps, set(self.outside), self.rests,
+            self.schemas, self.shapes, self.imports, self.needs, self.request, self.params, self.context, self.notes,
+            self.asyncs, self.wary, self.gaps, set(self.outside), self.rests,
         )  # fmt: skip
 
     def function(self) -> Scope:

@@ -162,7 +162,7 @@ def _places(target: Node) -> list[str | None]:
 def _declare_name(name: str, value: Node, scope: Scope) -> Lines:
     if value.type in ("arrow_function", "function_expression"):
         return function(name, value, scope)
-    if zod.is_schema(value):
+    if zod.is_schema(value, scope):
         return zod.structs(scope.schema(name), value, scope)
     if is_params(value, scope):
         scope.params = name

@@ -57,10 +57,28 @@ class Type(Struct):
         return f"{said} | None" if self.none else said
 
 
-def is_schema(node: Node) -> bool:
-    """Whether *node* is an expression that begins with ``z.``."""
+class Shape(Struct):
+    """The fields of an object's schema, as far as other schemas are made of it.
+
+    Attributes:
+        strict: Whether other fields are refused.
+    """
+
+    fields: dict[str, Type]
+    strict: bool = False
+
+
+# What makes one object's schema of another.
+_SHAPING = frozenset({"extend", "merge", "pick", "omit", "partial", "strict", "strip", "describe"})
+
+
+def is_schema(node: Node, scope: Scope) -> bool:
+    """Whether *node* is an expression that begins with ``z.``, or makes a schema of one that is known."""
     node = unwrapped(node)
-    return node.type == "call_expression" and text(root(node)) == "z"
+    if node.type != "call_expression":
+        return False
+    begins = text(root(node))
+    return begins == "z" or (begins in scope.schemas and all(step in _SHAPING for step, _ in chain(node)))
 
 
 def structs(name: str, node: Node, scope: Scope) -> list[str]:
@@ -69,42 +87,118 @@ def structs(name: str, node: Node, scope: Scope) -> list[str]:
     Raises:
         Untranslated: it is more than an object of fields, or a check has no translation.
     """
-    steps = chain(node)
-    if not steps or steps[0][0] not in ("object", "strictObject") or steps[0][1] is None:
-        raise Untranslated(node, "a schema that is no z.object()")
-    strict = steps[0][0] == "strictObject"
-    for step, _ in steps[1:]:
-        if step not in ("strict", "strip", "describe"):
-            raise Untranslated(node, f".{step}() of a schema")
-        strict = strict or step == "strict"
-    shape = unwrapped(named(steps[0][1])[0])
-    if shape.type != "object":
-        raise Untranslated(node, "a schema whose fields are not written out")
-    lines: list[tuple[bool, str]] = []
     before: list[str] = []
+    shape = scope.shapes[name] = _shape(name, node, scope, before)
+    lines: list[tuple[bool, str]] = []
+    for label, kind in shape.fields.items():
+        default = "" if kind.default is None else f" = {kind.default}"
+        lines.append((kind.default is not None, f"    {label}: {kind.annotation()}{default}"))
+    scope.use("msgspec", "Struct")
+    options = ", kw_only=True" if [late for late, _ in lines] != sorted(late for late, _ in lines) else ""
+    options += ", forbid_unknown_fields=True" if shape.strict else ""
+    return [*before, f"class {name}(Struct{options}):", *([said for _, said in lines] or ["    pass"]), "", ""]
+
+
+def _shape(name: str, node: Node, scope: Scope, before: list[str]) -> Shape:
+    """What the object of the schema *node* has; classes that its fields need are added to *before*."""
+    steps = chain(node)
+    begins = text(root(node))
+    if begins in scope.schemas:
+        shape = _known(node, begins, scope)
+    elif steps and steps[0][0] in ("object", "strictObject") and steps[0][1] is not None:
+        shape = Shape(_fields(name, _only(node, steps[0][1]), scope, before), steps[0][0] == "strictObject")
+        steps = steps[1:]
+    else:
+        raise Untranslated(node, "a schema that is no z.object()")
+    for step, given in steps:
+        _reshape(node, shape, step, given, name, scope, before)
+    return shape
+
+
+def _known(node: Node, schema: str, scope: Scope) -> Shape:
+    """The shape of the schema that is called *schema* there, to be changed."""
+    shape = scope.shapes.get(scope.schemas.get(schema, ""))
+    if shape is None:
+        raise Untranslated(node, "a schema of another file, or of none")
+    return Shape(dict(shape.fields), shape.strict)
+
+
+def _only(node: Node, given: Node | None) -> Node:
+    inner = named(given) if given is not None else []
+    if len(inner) != 1:
+        raise Untranslated(node, "a schema whose fields are not written out")
+    return unwrapped(inner[0])
+
+
+def _fields(name: str, shape: Node, scope: Scope, before: list[str]) -> dict[str, Type]:
+    """``{ a: z.string(), ...Other.shape }``: each field's name, and its type; the last of two of one name counts."""
+    if shape.type == "member_expression" and text(part(shape, "property")) == "shape":
+        return _shape(name, unwrapped(part(shape, "object")), scope, before).fields
+    if shape.type != "object":
+        raise Untranslated(shape, "a schema whose fields are not written out")
+    found: dict[str, Type] = {}
     for each in named(shape):
+        if each.type == "spread_element":
+            found |= _fields(name, unwrapped(named(each)[0]), scope, before)
+            continue
         if each.type != "pair":
             raise Untranslated(each, "a field that is not written out")
         key = part(each, "key")
         label = string(key) if key.type == "string" else text(key)
         if not label.isidentifier() or keyword.iskeyword(label) or label in _HIDING:
             raise Untranslated(each, f"a field called {label!r}")
-        kind = _type(part(each, "value"), f"{name}{class_name(label)}", scope, before)
-        default = "" if kind.default is None else f" = {kind.default}"
-        lines.append((kind.default is not None, f"    {label}: {kind.annotation()}{default}"))
-    scope.use("msgspec", "Struct")
-    options = ", kw_only=True" if [late for late, _ in lines] != sorted(late for late, _ in lines) else ""
-    options += ", forbid_unknown_fields=True" if strict else ""
-    return [*before, f"class {name}(Struct{options}):", *([said for _, said in lines] or ["    pass"]), "", ""]
+        found[label] = _type(part(each, "value"), f"{name}{class_name(label)}", scope, before)
+    return found
+
+
+def _reshape(
+    node: Node, shape: Shape, step: str, given: Node | None, name: str, scope: Scope, before: list[str]
+) -> None:
+    """Change *shape* as *step* does. Whether other fields are refused stays; with ``merge`` it is the other's."""
+    if step == "extend":
+        shape.fields |= _fields(name, _only(node, given), scope, before)
+    elif step == "merge":
+        other = _shape(name, _only(node, given), scope, before)
+        shape.fields |= other.fields
+        shape.strict = other.strict
+    elif step in ("pick", "omit"):
+        mask = _mask(node, shape, given)
+        shape.fields = {label: kind for label, kind in shape.fields.items() if (label in mask) == (step == "pick")}
+    elif step == "partial":
+        mask = _mask(node, shape, given) if given is not None and named(given) else set(shape.fields)
+        shape.fields = {label: _optional(node, kind) if label in mask else kind for label, kind in shape.fields.items()}
+        scope.gaps = True
+    elif step in ("strict", "strip"):
+        shape.strict = step == "strict"
+    elif step != "describe":
+        raise Untranslated(node, f".{step}() of a schema")
+
+
+def _mask(node: Node, shape: Shape, given: Node | None) -> set[str]:
+    """``{ a: true, b: true }``: names of fields."""
+    mask = _only(node, given)
+    pairs = named(mask) if mask.type == "object" else []
+    labels = {text(part(each, "key")) for each in pairs if each.type == "pair" and text(part(each, "value")) == "true"}
+    if not pairs or len(labels) != len(pairs) or not labels <= shape.fields.keys():
+        raise Untranslated(node, "fields that are not written out, or that there are none of")
+    return labels
+
+
+def _optional(node: Node, kind: Type) -> Type:
+    if kind.default is None:
+        return Type(kind.base, kind.bounds, "None", none=True)
+    if kind.default != "None":  # zod 3 leaves it out then, zod 4 takes the default
+        raise Untranslated(node, ".partial() of a field with a default")
+    return kind
 
 
 def _type(node: Node, name: str, scope: Scope, before: list[str]) -> Type:
     node = unwrapped(node)
+    steps = chain(node)
     if node.type == "identifier" and text(node) in scope.schemas:
         return Type(scope.schemas[text(node)])
-    if not is_schema(node):
+    if node.type != "call_expression" or (text(root(node)) != "z" and text(root(node)) not in scope.schemas):
         raise Untranslated(node, "a field that is no schema of zod")
-    steps = chain(node)
     if steps[0] == ("coerce", None):
         raise Untranslated(node, "z.coerce: a Struct takes a value as it was sent")
     kind, rest = _first(node, steps, name, scope, before)
@@ -126,6 +220,8 @@ def _first(
 ) -> tuple[Type, list[tuple[str, Node | None]]]:
     """The type that a schema begins with, and the steps that refine it."""
     step, given = steps[0]
+    if text(root(node)) in scope.schemas or step in ("object", "strictObject"):
+        return _object(node, steps, name, scope, before)
     inner = named(given) if given is not None else []
     if step in _BASES:
         return Type(_BASES[step]), steps[1:]
@@ -153,18 +249,24 @@ def _first(
         if any(kinds.index(each) != place or not _PLAIN.fullmatch(each) for place, each in enumerate(kinds)):
             raise Untranslated(node, "a union of more than texts, numbers and bools")
         return Type(" | ".join(kinds)), steps[1:]
-    if step == "object" and given is not None:
-        before += structs(name, _object_of(node), scope)
-        return Type(name), steps[1:]
     raise Untranslated(node, f"z.{step}()")
 
 
-def _object_of(node: Node) -> Node:
-    """``z.object({...})`` of ``z.object({...}).optional()``."""
-    node = unwrapped(node)
-    while chain(node)[-1][0] != "object":
-        node = unwrapped(part(part(node, "function"), "object"))
-    return node
+def _object(
+    node: Node, steps: list[tuple[str, Node | None]], name: str, scope: Scope, before: list[str]
+) -> tuple[Type, list[tuple[str, Node | None]]]:
+    """``z.object({...}).partial().optional()`` as a class for what makes the object, and the rest."""
+    begins = text(root(node))
+    made = 0 if begins in scope.schemas else 1
+    while made < len(steps) and steps[made][0] in _SHAPING:
+        made += 1
+    if made == 0:
+        return Type(scope.schemas[begins]), steps
+    whole = unwrapped(node)
+    while len(chain(whole)) > made:
+        whole = unwrapped(part(part(whole, "function"), "object"))
+    before += structs(name, whole, scope)
+    return Type(name), steps[made:]
 
 
 _PATTERNS = {"email": EMAIL, "url": r"^https?://[^\s/?#]+[^\s]*" + END}
