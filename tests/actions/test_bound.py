@@ -13,12 +13,14 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from projects import client_of
+from projects import client_of, make_project
 
 from turnout.actions import registry
 from turnout.actions.seal import seal
 from turnout.auth.keys import make_key
 from turnout.errors import ConfigError
+from turnout.project import load_project
+from turnout.testing import Client
 
 ACTIONS = """
 import uuid
@@ -149,13 +151,33 @@ PAGE = {
 }
 
 
+SITE = "https://example.com#error="
+LINKS = [
+    "/auth/v1/verify?token=x&type=signup&redirect_to=https://evil.example/", "/auth/v1/verify?token=x&type=recovery",
+    "/auth/v1/verify", "/auth/v1/authorize?provider=github", "/auth/v1/callback?code=1&state=2", "/auth/v1/callback",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("origin", ["", 'origin = "https://example.com"'])
+async def test_keys_for_bound_arguments_alone_let_nobody_in(
+    tmp_path: Path, origin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TURNOUT_AUTH_KEYS", json.dumps([make_key()]))
+    make_project(tmp_path, {**FILES, "pyproject.toml": f'[tool.turnout]\nallowed_hosts = ["localhost"]\n{origin}\n'})
+
+    async with Client(load_project(tmp_path, mode="production").app) as client:
+        for link in LINKS:
+            answer = await client.get(link)
+            if not origin:  # a site without an address sends nobody a link
+                assert answer.status == 404
+            assert answer.status < 500 and not answer.headers.get_set_cookie()
+            assert (answer.headers.get("location") or SITE).startswith(SITE)
+        assert (await client.post("/auth/v1/signup", json={"email": "a@b.example", "password": "x" * 12})).status == 404
+
+
 def test_production_does_not_start_with_bound_arguments_and_without_a_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from projects import make_project
-
-    from turnout.project import load_project
-
     monkeypatch.delenv("TURNOUT_AUTH_KEYS", raising=False)
     make_project(tmp_path, {**FILES, **PAGE})
     with pytest.raises(ConfigError, match="bound arguments are sealed") as caught:

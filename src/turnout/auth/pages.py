@@ -70,6 +70,8 @@ def endpoints(config: Config) -> dict[str, dict[str, Endpoint]]:
 def links(config: Config, values: Mapping[str, str]) -> dict[str, dict[str, Endpoint]]:
     """The addresses that mails and providers lead to, where a project has users and does not serve the whole wire."""
     used = config.auth.pages or values.get("TURNOUT_AUTH_KEYS")
+    if config.mode == "production" and not (config.auth.site_url or config.origin):
+        return {}  # keys alone may seal bound arguments: users need an address too, which links can lead to
     if not used or values.get("SUPABASE_URL") or wire.is_on(config):
         return {}
     return {
