@@ -14,7 +14,7 @@ import turnout
 
 SRC = Path(turnout.__file__).parent
 
-VALUES = {"errors", "env", "log", "logger", "http", "config"}
+VALUES = {"errors", "parts", "env", "log", "logger", "http", "config"}
 GROUND = {"context", "middleware", "admission", "threads", "routing", "db"}
 DOORS = {"server", "adapters"}
 STORES = {"store"}
@@ -35,10 +35,11 @@ FEATURES = {
     "stalls",
     "tracing",
 }
-BELOW_FEATURES = {"errors", "env", "log", "http", "config", "context", "db", *STORES}
+BELOW_FEATURES = {"errors", "parts", "env", "log", "http", "config", "context", "db", *STORES}
 # Each layer, and the layers it may import. Relative imports only; names under TYPE_CHECKING count too.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "parts": set(),
     "env": {"errors"},
     "logger": set(),
     "applog": {"env", "log", "context"},
@@ -50,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "admission": {"errors", "log", "http"},
     "threads": {"errors", "http"},
     "routing": {"errors", "env", "log", "http"},
-    "db": {"errors", "env", "log", "http"},
+    "db": {"errors", "parts", "env", "log", "http"},
     "store": {"errors", "env", "log", "http", "config", "db"},
     "ratelimit": BELOW_FEATURES,
     "idempotency": BELOW_FEATURES,

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct
 
-from . import auth
+from . import auth, parts
 from .admission import Admission
 from .app import App, ErrorHandler, Route, answering, sized
 from .config import FILE, Config, built_config, load_config
@@ -94,7 +94,8 @@ def load_project(root: Path | str = ".", *, mode: Mode | None = None, manifest: 
             cure="run this in a project's folder, or make a project with: turnout new my-app",
         )
     if _uses(built, "db"):
-        use_database(config, durable=mode == "production")
+        configure = partial(use_database, config, durable=mode == "production")
+        parts.tell("db", configure, now=bool(env.get("DATABASE_URL")))
     if _uses(built, "templates"):
         use_templates(root, reload=mode == "development")
     if _uses(built, "mail"):
@@ -297,9 +298,7 @@ def _load_actions(
 ) -> tuple[Site | None, list[Route]]:
     """The actions of the project, each at an address of its own, and the script that calls them."""
     if not manifest.actions:
-        # Only what an earlier project of this process has left.
-        if "turnout.actions.registry" in sys.modules:
-            sys.modules["turnout.actions.registry"].configure(config, env).loading = False
+        parts.tell("actions.registry", partial(_no_actions, config))
         return None, []
     from .actions import registry, wire
 
@@ -321,6 +320,12 @@ def _load_actions(
     own = Path(wire.__file__)
     routes += [Route(Pattern.parse(pattern), own, methods) for pattern, methods in wire.endpoints().items()]
     return site, routes
+
+
+def _no_actions(config: Config) -> None:
+    from .actions import registry
+
+    registry.configure(config, env).loading = False
 
 
 def _sign_in_page(config: Config) -> str | None:
@@ -469,9 +474,10 @@ def _plug_watchers(app: App, config: Config) -> None:
 
 def _plug_webhooks(mode: Mode) -> None:
     """Say why a signature failed in development, and nowhere else."""
-    from .webhooks import diagnose
+    if mode == "development" or f"{__package__}.webhooks.diagnose" in sys.modules:
+        from .webhooks import diagnose
 
-    diagnose.enabled = mode == "development"
+        diagnose.enabled = mode == "development"
 
 
 def use_database(config: Config, *, durable: bool) -> None:
@@ -501,30 +507,42 @@ def use_store(config: Config) -> None:
 
 def use_templates(root: Path, *, reload: bool) -> Templates:
     """Say where templates are, to whoever asks for one, and the names that all of them know."""
-    from . import static, templates
+    from . import templates
+
+    return templates.configure(root / "templates", reload=reload, more=_names)
+
+
+def _names() -> dict[str, Any]:
+    from . import static
     from .actions.page import NAMES
 
-    return templates.configure(root / "templates", reload=reload, asset=static.asset, **NAMES)
+    return {"asset": static.asset, **NAMES}
 
 
 def _plug_mail(config: Config) -> None:
     """How mail is sent, for whoever sends some; it needs nothing before that."""
-    from . import mail
-
     origin = config.origin or (None if config.mode == "production" else f"http://localhost:{config.server.port}")
     if config.mail.queued:
         from .mail import queue  # noqa: F401  (loaded here, so that every worker knows its task)
         from .tasks.outbox import require_engine
 
         require_engine()
-    mail.configure(config.mail, mode=config.mode, values=env, data=config.root / config.data_dir, origin=origin)
+
+    def configure() -> None:
+        from . import mail
+
+        mail.configure(config.mail, mode=config.mode, values=env, data=config.root / config.data_dir, origin=origin)
+
+    parts.tell("mail", configure, now=config.mail.sender is not None)
 
 
 def load_policies(root: Path) -> None:
     """Put the row policies of ``lib/policies.py`` in the place of any others; no file, no policies."""
+    file = root / "lib" / "policies.py"
+    if not file.is_file() and f"{__package__}.db" not in sys.modules:
+        return
     from .db import POLICIES
 
-    file = root / "lib" / "policies.py"
     with POLICIES.replacing():
         if file.is_file():
             # Not kept: loaded again, it has to declare its policies again.
@@ -542,6 +560,8 @@ def migrations_folder(config: Config) -> Path:
 
 def _plug_wire(config: Config, manifest: Manifest) -> list[Route]:
     """The routes of Supabase's clients, where the project serves them."""
+    if not auth.serves_wire(config):
+        return []
     from .auth import wire
 
     served = wire.endpoints(config)
@@ -557,6 +577,8 @@ def _plug_wire(config: Config, manifest: Manifest) -> list[Route]:
 
 def _plug_pages(config: Config, manifest: Manifest) -> list[Route]:
     """The pages to sign in, but those that the project has its own of, and what their mails lead to."""
+    if not config.auth.pages and not env.get("TURNOUT_AUTH_KEYS"):  # then nobody signs in
+        return []
     from .auth import pages
 
     own = {file.pattern.text for file in manifest.routes}
@@ -586,13 +608,13 @@ def _plug_db(app: App, config: Config) -> None:
 
     A PostgreSQL that is away does not: the worker starts, and is ready once it is back.
     """
-    from .db import db, migrate
-
     folder = migrations_folder(config)
     unseen = config.mode == "production" and folder.is_dir()
 
     async def check() -> None:
         nonlocal unseen
+        from .db import db, migrate
+
         pending = [each for each in await migrate.status(db, folder) if each.applied_at is None]
         if pending:
             raise _unapplied(pending, folder, config.root)
@@ -607,15 +629,25 @@ def _plug_db(app: App, config: Config) -> None:
             logger.warning("starting without the database: %s", exc)
 
     async def ready() -> bool:
+        from .db import db
+
         if unseen:
             await check()
         return await db.ready()
 
     if unseen:
         app.on_startup.append(begin)
-    if db.dialect == "postgres":  # SQLite is a file: asking it would only make one where none is used
+    if config.database_url.startswith("postgres"):  # SQLite is a file: asking it would make one where none is used
         app.on_ready.append(ready)
-    app.on_shutdown.append(db.close)
+    app.on_shutdown.append(close_database)
+
+
+async def close_database() -> None:
+    """Let go of the connections of ``db``, if anything has imported it."""
+    if f"{__package__}.db" in sys.modules:
+        from .db import db
+
+        await db.close()
 
 
 def _load_tasks(root: Path) -> None:

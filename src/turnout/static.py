@@ -11,7 +11,6 @@ change the address is another. Links inside the file that are relative go on to 
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -74,6 +73,8 @@ class Public:
 
     def fingerprint(self, name: str) -> str:
         """Twelve hexadecimal digits of what is in the file; read again only when the file has changed."""
+        import hashlib
+
         path = self.files[name]
         try:
             info = path.stat()

@@ -8,7 +8,7 @@ as such: text from users belongs into their data, never into their source.
 
 from __future__ import annotations
 
-import mimetypes
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -28,11 +28,11 @@ class Templates:
     Args:
         folder: Where they are; need not exist until one is asked for.
         reload: Look on each use whether the file has changed.
-        names: What every template may use.
+        more: Gives the names that every template may use; asked when the first template is.
     """
 
-    def __init__(self, folder: Path, *, reload: bool = False, **names: Any) -> None:
-        self.folder, self.reload, self.names = folder, reload, names
+    def __init__(self, folder: Path, *, reload: bool = False, more: Callable[[], Mapping[str, Any]] = dict) -> None:
+        self.folder, self.reload, self._more = folder, reload, more
         self._environment: jinja2.Environment | None = None
 
     @property
@@ -61,7 +61,7 @@ class Templates:
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
-        environment.globals.update(self.names)
+        environment.globals.update(self._more())
         return environment
 
     def has(self, name: str) -> bool:
@@ -159,10 +159,10 @@ _UNDEFINED = 'give it to render(), or write {{ name|default("") }} where it may 
 _configured: Templates | None = None
 
 
-def configure(folder: Path, *, reload: bool = False, **names: Any) -> Templates:
+def configure(folder: Path, *, reload: bool = False, more: Callable[[], Mapping[str, Any]] = dict) -> Templates:
     """Say where the project's templates are, and the names that all of them know; another project's are forgotten."""
     global _configured
-    _configured = Templates(folder, reload=reload, **names)
+    _configured = Templates(folder, reload=reload, more=more)
     return _configured
 
 
@@ -187,6 +187,8 @@ def render(name: str, /, **data: Any) -> Response:
     Raises:
         ConfigError: the template is missing or wrong; with file and line.
     """
+    import mimetypes
+
     from .context import current
 
     request = current.get(None)

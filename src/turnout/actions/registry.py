@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from ..context import current
 from ..errors import ConfigError
+from ..parts import imported
 
 if TYPE_CHECKING:
     from ..auth.keys import Keys
@@ -219,3 +220,6 @@ def check_bindings(files: Iterable[Path]) -> None:
                 f"bound arguments are sealed: {exc.message}", file=file, line=line, cure=exc.cure
             ) from exc
         return
+
+
+imported(__name__)

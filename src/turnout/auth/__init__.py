@@ -35,6 +35,11 @@ def configure(config: Config, env: Mapping[str, str]) -> None:
         _configured, _service, _wanted = (config, env), None, config.auth.pages
 
 
+def serves_wire(config: Config) -> bool:
+    """Whether this project serves the routes of Supabase's clients."""
+    return config.mode != "production" if config.supabase is None else config.supabase
+
+
 def want() -> None:
     """A route cannot do without users: production finds out at its start whether it has the keys for them."""
     global _wanted

@@ -22,7 +22,7 @@ from ..errors import ConfigError, Forbidden
 from ..http.origin import same_origin
 from ..http.request import Request
 from ..http.response import Response
-from . import auth_service, wire
+from . import auth_service, serves_wire
 from .client import create_client
 from .errors import AuthError
 
@@ -72,7 +72,7 @@ def links(config: Config, values: Mapping[str, str]) -> dict[str, dict[str, Endp
     used = config.auth.pages or values.get("TURNOUT_AUTH_KEYS")
     if config.mode == "production" and not (config.auth.site_url or config.origin):
         return {}  # keys alone may seal bound arguments: users need an address too, which links can lead to
-    if not used or values.get("SUPABASE_URL") or wire.is_on(config):
+    if not used or values.get("SUPABASE_URL") or serves_wire(config):
         return {}
     return {
         "/auth/v1/verify": {"GET": _link},

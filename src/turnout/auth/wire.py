@@ -20,6 +20,7 @@ from ..errors import ConfigError, DbError, Forbidden
 from ..http.cors import Cors
 from ..http.request import Request
 from ..http.response import Response
+from . import serves_wire
 from .call import bearer
 from .errors import AuthError
 
@@ -44,14 +45,9 @@ logger = logging.getLogger("turnout.auth")
 _is_local = re.compile(r"https?://(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?").fullmatch
 
 
-def is_on(config: Config) -> bool:
-    """Whether this project serves the wire."""
-    return config.mode != "production" if config.supabase is None else config.supabase
-
-
 def endpoints(config: Config) -> dict[str, dict[str, Endpoint]]:
     """What the wire adds to an App: patterns, and the methods of each; nothing where it is off."""
-    if not is_on(config):
+    if not serves_wire(config):
         return {}
     origins = frozenset(origin.lower() for origin in config.supabase_origins)
     cors = WireCors(origins, headers=SENT, expose=READ, local=config.mode != "production")

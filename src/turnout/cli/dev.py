@@ -86,7 +86,7 @@ def _database() -> str:
 
 def _reload(root: Path, docs: Docs) -> App:
     """Load the project from its files as they are now; if that fails, all is as it was before."""
-    from ..db import db
+    from ..project import close_database
     from ..routing.module import unload
 
     dropped = unload(root)
@@ -101,7 +101,7 @@ def _reload(root: Path, docs: Docs) -> App:
         restore()
         raise
     # The next app uses the same database, perhaps already while this one ends.
-    project.app.on_shutdown.remove(db.close)
+    project.app.on_shutdown.remove(close_database)
     docs.show(project)
     return project.app
 

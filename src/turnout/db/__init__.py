@@ -6,6 +6,7 @@ imported before; so the package answers to everything that is done with a databa
 
 from __future__ import annotations
 
+from ..parts import imported
 from .build import Query, Rows
 from .database import SERVER_OWNED, Database, Transaction, db
 from .policy import POLICIES, Policies, claim, col, exists, outer, policy, role, uid
@@ -19,3 +20,5 @@ __all__ = [
     "POLICIES", "SERVER_OWNED", "Database", "Policies", "Query", "Rows", "Scope", "Transaction", "claim", "close",
     "col", "configure", "db", "exists", "from_", "outer", "policy", "role", "rpc", "sql", "table", "transaction", "uid",
 ]  # fmt: skip
+
+imported(__name__)

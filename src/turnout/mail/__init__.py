@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..errors import MailError
+from ..parts import imported
 from .message import Address, Attachment, Message, parse_address
 from .send import Mailer, configure, mailer, outbox, send_email
 
@@ -18,3 +19,5 @@ __all__ = [
     "parse_address",
     "send_email",
 ]
+
+imported(__name__)

@@ -60,7 +60,8 @@ class ProjectStore:
 
     def configure(self, url: str) -> None:
         """Say where the store is. One in memory begins empty."""
-        backend = connect(url)  # so that a wrong address is refused here
+        # A wrong address is refused here. That of a file is right, and until it is used nobody needs sqlite3.
+        backend = None if url.startswith("sqlite:///") and len(url) > len("sqlite:///") else connect(url)
         if url == "memory:" or url != self._url:
             self._url, self._backend = url, backend
 
