@@ -1,4 +1,4 @@
-"""A query that runs again. From its second run on a function of its own makes its rows; they are those of the first."""
+"""What a query reads is the same each time that it runs, whatever is stored."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from ...errors import DbError
 from ..errors import error
 from ..plan import EmbedPlan, Output
 from ..schema import Column, Type
-from .unpack import Unpack, unpacker
+from .unpack import unpacker
 from .values import Codec, Decode, Stored, codec
 
 Binder = tuple[int, Callable[[Any], Stored]]
@@ -88,7 +88,7 @@ class Compiled:
         self._reads = (*(outputs or ()), *(_read_embed(embed) for embed in embeds))
         self._spreads = _spreads(self._reads, embeds)
         self.names = tuple(each.name for each in self._reads)
-        self._unpack: Unpack | None = None
+        self._unpack = None if self._spreads else unpacker(self.names, [each.codec.decode for each in self._reads])
         # The storage classes of a row seen before -> the columns that need decoding. Looking a
         # whole row up at once makes checking every value cheaper.
         self._known: dict[tuple[type, ...], tuple[tuple[Any, Decode, str], ...]] = {}
@@ -100,18 +100,11 @@ class Compiled:
 
     def decode(self, rows: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
         """Raw rows to dicts of JSON types, or XX001 where a stored value does not fit its column."""
-        unpack = self._unpack
-        if unpack is None:
-            # To make a function takes longer than to read a few rows; a statement that comes again has its own.
-            self._unpack = self._unpacker()
-            return [self._row(row) for row in rows]
         try:
-            return unpack(rows, self._row)
+            made = self._unpack(rows) if self._unpack is not None else None
         except _MISFITS:
-            return [self._row(row) for row in rows]  # which says what is wrong, and where
-
-    def _unpacker(self) -> Unpack:
-        return unpacker(() if self._spreads else self.names, [each.codec.decode for each in self._reads])
+            made = None  # what is wrong, and where, is said below
+        return [self._row(row) for row in rows] if made is None else made
 
     def _row(self, row: tuple[Any, ...]) -> dict[str, Any]:
         """One row, by the storage classes that it has."""

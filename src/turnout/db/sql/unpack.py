@@ -1,84 +1,101 @@
-"""Tuples to dicts by a function made for their columns, in place of a loop over the values of each row.
+"""Tuples to dicts, for the common numbers of columns: as quick as Python can when every value is of its column's class.
 
-``dict(zip(names, row))`` and a look at the class of every value cost more than SQLite takes for the
-rows; a comprehension that names its columns costs a third of that. Its text depends on how many
-columns there are and on the form of each, and on nothing else: names and decoders are arguments,
-so nothing that comes from outside is ever in the text.
+``dict(zip(names, row))`` and a look-up of the classes in a row take as long as SQLite takes to find
+the rows; a comprehension that has a variable for each column takes a third of that. So there is one
+for each width up to eight, as ``routing.bind`` has one coroutine for each common shape of handler.
+A wider row, or one with a value of an unforeseen class, is the business of ``rows``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 Row = tuple[Any, ...]
 Dicts = list[dict[Any, Any]]
-Decoders = Mapping[type, Callable[[Any], Any] | None]
-Unpack = Callable[[list[Row], Callable[[Row], dict[Any, Any]]], Dicts]
+Decode = Callable[[Any], Any]
+Decoders = Mapping[type, Decode | None]  # by class, the usual one first; None: a value is right as it is
 
-MOST_COLUMNS = 64  # the text of one function stays short; wider rows are few
-_ONE, _SOME, _DECODED, _MIXED = range(4)
-_CONDITIONS = {
-    _ONE: "(v{n}.__class__ is k{n} or v{n} is None)",
-    _SOME: "v{n}.__class__ in k{n}",
-    _DECODED: "(v{n}.__class__ is k{n} or v{n} is None)",
-    _MIXED: "v{n}.__class__ in k{n}",
+# fmt: off
+_MAKERS: dict[int, Callable[..., Callable[[list[Row]], Dicts]]] = {
+    1: lambda n1, k1: lambda rows: [
+        {n1: a} for a, in rows
+        if a.__class__ in k1
+    ],
+    2: lambda n1, n2, k1, k2: lambda rows: [
+        {n1: a, n2: b} for a, b in rows
+        if a.__class__ in k1 and b.__class__ in k2
+    ],
+    3: lambda n1, n2, n3, k1, k2, k3: lambda rows: [
+        {n1: a, n2: b, n3: c} for a, b, c in rows
+        if a.__class__ in k1 and b.__class__ in k2 and c.__class__ in k3
+    ],
+    4: lambda n1, n2, n3, n4, k1, k2, k3, k4: lambda rows: [
+        {n1: a, n2: b, n3: c, n4: d} for a, b, c, d in rows
+        if a.__class__ in k1 and b.__class__ in k2 and c.__class__ in k3 and d.__class__ in k4
+    ],
+    5: lambda n1, n2, n3, n4, n5, k1, k2, k3, k4, k5: lambda rows: [
+        {n1: a, n2: b, n3: c, n4: d, n5: e} for a, b, c, d, e in rows
+        if a.__class__ in k1 and b.__class__ in k2 and c.__class__ in k3 and d.__class__ in k4
+        and e.__class__ in k5
+    ],
+    6: lambda n1, n2, n3, n4, n5, n6, k1, k2, k3, k4, k5, k6: lambda rows: [
+        {n1: a, n2: b, n3: c, n4: d, n5: e, n6: f} for a, b, c, d, e, f in rows
+        if a.__class__ in k1 and b.__class__ in k2 and c.__class__ in k3 and d.__class__ in k4
+        and e.__class__ in k5 and f.__class__ in k6
+    ],
+    7: lambda n1, n2, n3, n4, n5, n6, n7, k1, k2, k3, k4, k5, k6, k7: lambda rows: [
+        {n1: a, n2: b, n3: c, n4: d, n5: e, n6: f, n7: g} for a, b, c, d, e, f, g in rows
+        if a.__class__ in k1 and b.__class__ in k2 and c.__class__ in k3 and d.__class__ in k4
+        and e.__class__ in k5 and f.__class__ in k6 and g.__class__ in k7
+    ],
+    8: lambda n1, n2, n3, n4, n5, n6, n7, n8, k1, k2, k3, k4, k5, k6, k7, k8: lambda rows: [
+        {n1: a, n2: b, n3: c, n4: d, n5: e, n6: f, n7: g, n8: h} for a, b, c, d, e, f, g, h in rows
+        if a.__class__ in k1 and b.__class__ in k2 and c.__class__ in k3 and d.__class__ in k4
+        and e.__class__ in k5 and f.__class__ in k6 and g.__class__ in k7 and h.__class__ in k8
+    ],
 }
-_VALUES = {_ONE: "v{n}", _SOME: "v{n}", _DECODED: "None if v{n} is None else d{n}(v{n})", _MIXED: "d{n}(v{n})"}
-_FUNCTION = """\
-def bind({arguments}):
-    def unpack(rows, other):
-        return [{{{items}}} if {conditions} else other(({values},)) for {values}, in rows]
-    return unpack
-"""
+# fmt: on
 
 
-def unpacker(names: Sequence[Any], columns: Sequence[Decoders]) -> Unpack:
-    """A function of raw rows, and of what makes a dict of a row with a value of an unforeseen class.
+def unpacker(names: Sequence[Any], columns: Sequence[Decoders]) -> Callable[[list[Row]], Dicts | None] | None:
+    """A function that makes dicts of raw rows, or gives None where they need a closer look; or no function.
 
     Args:
         names: The keys of each dict.
-        columns: The decoders of each column, by the class of its values; the usual class first.
+        columns: How the values of each column are decoded. A decoder may raise.
     """
-    if not 0 < len(names) <= MOST_COLUMNS:
-        return _one_by_one
+    make = _MAKERS.get(len(names))
+    if make is None:
+        return None
     readings = [_reading(decoders) for decoders in columns]
-    bind = _bound(tuple(form for form, _, _ in readings))
-    unpack: Unpack = bind(*names, *(kinds for _, kinds, _ in readings), *(decode for _, _, decode in readings))
+    plain = make(*names, *(kinds for kinds, _ in readings))
+    fixes = tuple((name, decode) for name, (_, decode) in zip(names, readings, strict=True) if decode is not None)
+
+    def unpack(rows: list[Row]) -> Dicts | None:
+        made = plain(rows)
+        if len(made) != len(rows):
+            return None
+        for name, decode in fixes:
+            for item in made:
+                value = item[name]
+                if value is not None:
+                    item[name] = decode(value)
+        return made
+
     return unpack
 
 
-def _one_by_one(rows: list[Row], other: Callable[[Row], dict[Any, Any]]) -> Dicts:
-    return [other(row) for row in rows]
-
-
-def _reading(decoders: Decoders) -> tuple[int, Any, Any]:
-    """The form of a column, the class or classes that it is good for, and its decoder."""
-    usual, decode = next(iter(decoders.items()))
-    if decode is None:
-        plain = [kind for kind, found in decoders.items() if found is None]
-        return (_ONE, usual, None) if len(plain) == 1 else (_SOME, frozenset((*plain, type(None))), None)
+def _reading(decoders: Decoders) -> tuple[tuple[type, ...], Decode | None]:
+    """The classes that a column usually has, and one decoder for them all."""
+    usual = next(iter(decoders.values()))
+    if usual is None:
+        return (*(kind for kind, decode in decoders.items() if decode is None), type(None)), None
     if len(decoders) == 1:
-        return _DECODED, usual, decode
-    table = {type(None): _same, **{kind: found or _same for kind, found in decoders.items()}}
-    return _MIXED, table, lambda value: table[value.__class__](value)
+        return (*decoders, type(None)), usual
+    table = {kind: decode or _same for kind, decode in decoders.items()}
+    return (*table, type(None)), lambda value: table[value.__class__](value)
 
 
 def _same(value: Any) -> Any:
     return value
-
-
-@lru_cache(maxsize=256)
-def _bound(forms: tuple[int, ...]) -> Callable[..., Unpack]:
-    columns = range(len(forms))
-    text = _FUNCTION.format(
-        arguments=", ".join(f"{letter}{n}" for letter in "nkd" for n in columns),
-        items=", ".join(f"n{n}: {_VALUES[form].format(n=n)}" for n, form in enumerate(forms)),
-        conditions=" and ".join(_CONDITIONS[form].format(n=n) for n, form in enumerate(forms)),
-        values=", ".join(f"v{n}" for n in columns),
-    )
-    found: dict[str, Any] = {}
-    exec(compile(text, "<turnout.db.sql.unpack>", "exec"), found)
-    bind: Callable[..., Unpack] = found["bind"]
-    return bind

@@ -51,7 +51,7 @@ class Codec(Struct, frozen=True):
         of: The logical type.
         store: Value to stored form, with the column's length, precision and scale applied.
         compare: The same for a filter, which PostgreSQL does not cut to the column's size.
-        decode: Storage class to decoder; a decoder of None means the value is right as it is.
+        decode: Storage class to decoder, the usual class first; a decoder of None means the value is right as it is.
         comparable: Equality and order on the stored form mean what they mean in PostgreSQL.
         pattern: LIKE is defined on it.
         in_json: How a value of an ``in`` list travels, or None when the list must be refused.
