@@ -41,9 +41,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal ends it."""
-    # The framework, not the project, is imported before the workers are forked: they share
-    # its memory, and one that replaces another is ready sooner.
-    from .. import project as _  # noqa: F401
+    # What every worker loads of the framework, and nothing of the project, is imported before the workers are
+    # forked: they share its memory, and one that replaces another is ready sooner.
+    from .. import built, project, static, store, templates  # noqa: F401
+    from ..routing import scan  # noqa: F401
     from ..server.supervisor import bind, bind_unix, supervise
     from ..server.worker import work
 
