@@ -183,3 +183,58 @@ async def test_whoever_counts_requests_counts_these_too(tmp_path: Path) -> None:
     assert [
         line for line in counts.splitlines() if 'route="/page"' in line and "count" in line and line.endswith("7.0")
     ]
+
+
+UNUSUAL = (
+    ask("http://LOCALHOST/page"),
+    ask("http://other.example/page"),
+    ask("/%70age"),
+    ask("/page/"),
+    ask("/page", host="LOCALHOST"),
+    ask("/page", host="localhost:80"),
+    ask("/page", "Accept-Encoding: br", "Accept-Encoding: br;q=0, gzip"),
+    ask("/page", "Accept-Encoding: br\t ", "Cookie: a=1 "),
+    ask("/page", "Content-Length: 3") + b"abc",
+    ask("/page", "Transfer-Encoding: chunked") + b"3\r\nabc\r\n0\r\n\r\n",
+    ask("/page", "Content-Length: 3", "Expect: 100-continue"),
+    ask("/page", "Content-Length: 9") + b"abc",
+    ask("/page", "Connection: upgrade", "Upgrade: h2c"),
+    ask("/page").replace(b"1.1", b"1.0", 1),
+    ask("/page") * 3,
+    ask("/page") + ask("/small", method="POST") + ask("/page", "Connection: close") + ask("/page"),
+    ask("/page", method="TRACE"),
+)
+
+
+async def test_unusual_requests_get_the_same_bytes_and_the_same_line_in_the_log(tmp_path: Path) -> None:
+    log: list[Any] = []
+
+    async def conversation(door: Door, request: bytes) -> Any:
+        log.clear()
+        client = await door.connect()
+        # The last request ends the connection, where the one before it has not.
+        await client.send(request, b"" if b"Expect" in request else ask("/livez", "Connection: close"))
+        if b"Expect" in request or b"Length: 9" in request:
+            client.ends_sending()
+        await client.end()
+        same = [line.split(b'"instance"')[0] for line in client.seen.split(b"\r\n") if not line.startswith(b"date: ")]
+        return same, log.copy()
+
+    async with served(tmp_path, {"app/page/route.py": PAGE.format(constant=""), "app/small/route.py": SMALL}) as door:
+        door.serving.access = lambda request, status, _: log.append((request.route and request.route.pattern, status))
+        kept = door.app.kept
+        for request in UNUSUAL:
+            for _ in range(2):  # so that all that is going to be kept is, and each form made
+                await conversation(door, request)
+            door.app.kept = None
+            slow = await conversation(door, request)
+            door.app.kept = kept
+            assert await conversation(door, request) == slow, request
+
+
+async def test_another_site_gets_no_compressed_answer_however_the_field_is_spaced(tmp_path: Path) -> None:
+    async with served(tmp_path, {"app/page/route.py": PAGE.format(constant="")}) as door:
+        client = await door.connect()
+        for spaced in ("Sec-Fetch-Site: cross-site", "Sec-Fetch-Site:cross-site \t"):
+            answers = [await client.asks(ask("/page", "Accept-Encoding: br", spaced)) for _ in range(3)]
+            assert {answer["content-encoding"] for answer in answers} == {None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -176,3 +177,17 @@ async def test_it_can_be_left_to_a_proxy(tmp_path: Path) -> None:
     async with client_of(tmp_path, made) as client:
         answer = await client.get("/page", headers={"accept-encoding": "gzip"})
         assert answer.text == PAGE and answer.headers.get("vary") is None
+
+
+def test_clients_that_ask_in_ever_new_words_fill_no_memory() -> None:
+    def asked_in_new_ways(first: int) -> int:
+        for number in range(first, first + 3_000):
+            assert coding_of([(b"accept-encoding", b"gzip, x-%d" % number)]) == "gzip"
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = asked_in_new_ways(0)
+        assert asked_in_new_ways(3_000) - before < 50_000
+    finally:
+        tracemalloc.stop()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Protocol
 
 from . import guard
@@ -103,7 +103,7 @@ def codings() -> tuple[str, ...]:
     return tuple(found)
 
 
-@cache
+@lru_cache(100)
 def _choose(accept: str) -> str | None:
     weights = dict(_weights(accept))
     other = weights.get("*", 0.0)
@@ -113,7 +113,7 @@ def _choose(accept: str) -> str | None:
 
 def choose(accept: str) -> str | None:
     """The coding that a client likes best, or None if the answer is to stay as it is."""
-    # Browsers send one of a few values; what is longer is read, and not kept.
+    # Browsers send one of a few short values; whatever else is sent shall not fill the memory.
     return _choose(accept) if len(accept) <= 40 else _choose.__wrapped__(accept)
 
 
@@ -187,7 +187,7 @@ def coding_of(fields: Iterable[tuple[bytes, bytes]]) -> str | None:
     for name, value in fields:
         if name in _CHOOSING:
             if name == b"sec-fetch-site":
-                site = value
+                site = value.strip(b" \t")
             else:
                 asked = value if asked is None else asked + b"," + value
     # A page of another site that can choose part of an answer could guess the rest from its size (BREACH).
