@@ -10,6 +10,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples in every run, on every machine: what fails in CI fails here, and nothing fails there alone.
+# Look for new ones with ``pytest --hypothesis-profile=wild``. How long an example takes is the machine's affair.
+settings.register_profile("wild", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", settings.get_profile("wild"), derandomize=True)
+settings.load_profile("same")
 
 # A test that waits for ever would take the whole run with it. No test comes near this; the long forms of
 # the fault tests have an hour.

@@ -84,12 +84,12 @@ class RuntimeAPI:
     def __init__(self) -> None:
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self.listening.getsockname()[1]}"
-        self.listening.settimeout(30)
+        self.listening.settimeout(90)
         self.sock: socket.socket | None = None
 
     def accept(self) -> None:
         self.sock = self.listening.accept()[0]
-        self.sock.settimeout(30)
+        self.sock.settimeout(90)
         self.left = b""
 
     def until(self, mark: bytes) -> bytes:

@@ -90,13 +90,13 @@ class Vercel(HTTP):
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(str(where))
             listening.listen()
-            listening.settimeout(30)
+            listening.settimeout(90)
             self._process = Process(
                 [python312() or sys.executable, "-c", "import vc__handler__python"], function, log,
                 VERCEL_IPC_PATH=str(where), PYTHONPATH=str(function),
             )  # fmt: skip
             self._ipc = listening.accept()[0]
-        self._ipc.settimeout(30)
+        self._ipc.settimeout(90)
         self.port = self._port()
         self.send(Case("GET", "/livez", 200))  # the first answer brings Vercel's own figures in a field
 

@@ -261,7 +261,7 @@ def test_connections_spread_over_the_workers(tmp_path):
 def test_systemd_hears_that_the_service_is_ready_alive_and_stopping(tmp_path, monkeypatch):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(10)
+        manager.settimeout(90)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         with serving(tmp_path, workers=1) as server:
             heard = {manager.recv(100), manager.recv(100)}
