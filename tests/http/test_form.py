@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import gc
 import re
 import subprocess
 import sys
@@ -331,6 +332,8 @@ def test_twice_the_body_is_twice_the_work(shape: str) -> None:
             count += 1
             return tracer
 
+        gc.collect()
+        gc.disable()  # what it would run in between is Python too
         sys.settrace(tracer)
         try:
             asyncio.run(
@@ -340,6 +343,7 @@ def test_twice_the_body_is_twice_the_work(shape: str) -> None:
             pass
         finally:
             sys.settrace(None)
+            gc.enable()
         return count
 
     steps(10)  # imports
