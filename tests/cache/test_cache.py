@@ -6,6 +6,8 @@ import asyncio
 import gc
 import gzip
 import sys
+import tracemalloc
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -409,6 +411,25 @@ async def test_long_queries_make_room_too() -> None:
                 target = f"/a?{number}={'x' * 8_000}"
                 await kept.endpoint(Request("GET", target, headers={"host": "h"}))
         assert kept.answers._size > 16_000
+
+
+async def test_all_forms_of_all_answers_stay_within_the_memory_they_may_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = 1_000_000
+    monkeypatch.setattr("turnout.cache.kept.MAX_BYTES", limit)
+    async with client_of(
+        tmp_path, {"app/a/route.py": route('return Response.text(request.target + "x" * 1_100)')}
+    ) as c:
+        tracemalloc.start()
+        try:
+            for number, coding in product(range(300), ("identity", "identity", "br", "gzip", "zstd")):
+                await c.get(f"/a?{number}", headers={"accept-encoding": coding})
+            gc.collect()
+            # A third more, for what is remembered of the requests themselves.
+            assert tracemalloc.get_traced_memory()[0] < limit * 4 / 3
+        finally:
+            tracemalloc.stop()
 
 
 async def test_what_made_room_is_held_by_nobody() -> None:

@@ -401,8 +401,11 @@ def _size_of(key: Key, entry: Entry) -> int:
     """About how many bytes an entry takes; a client chooses how long its query is, and the fields of ``vary``."""
     _, path, fields, varied = key
     asked = sum(len(name) + len(value) + 200 for name, value in fields) + sum(map(len, varied))
-    # Twice: the compressed forms of a text, three at most, take about as much together as the text.
-    return 2 * len(entry.body) + 2 * len(path) + asked + 1_000
+    held = 2 * len(path) + asked + 2_000  # with its own fields
+    if len(entry.body) < LEAST_BYTES:
+        return len(entry.body) + held
+    # The compressed forms of a text take about as much together as the text; each of the four has fields too.
+    return 2 * len(entry.body) + held + 6_000
 
 
 def _mark(name: str) -> str:

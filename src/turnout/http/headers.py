@@ -186,6 +186,6 @@ class FixedHeaders(Headers):
     __slots__ = ("block", "body", "forms")
 
     def __init__(self, headers: Headers, block: bytes, body: bytes | None = None) -> None:
-        super().__init__(headers)
+        self._raw, self._pairs = None, headers.items()  # fields of ours, checked when they were set
         self.block, self.body = block, body
         self.forms: dict[str | None, tuple[bytes, FixedHeaders]] = {}  # by coding
