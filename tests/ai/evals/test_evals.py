@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import shlex
 import shutil
+import sys
 from difflib import unified_diff
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 
 from turnout.ai.evals import ask, data, grade, report
 from turnout.ai.evals.__main__ import main
+from turnout.ai.jail import FULL, strongest
 from turnout.errors import ConfigError
 
 EVALS = Path(__file__).parents[3] / "evals"
@@ -122,6 +126,87 @@ def test_a_prompt_that_nobody_can_answer_is_counted_as_failed(
 
     assert status == 1
     assert "pass@1                   0 of 1" in capsys.readouterr().out
+
+
+AGENT = """
+import pathlib, shutil, sys, urllib.request
+prompt = sys.argv[1]
+assert "hello" in prompt.lower() and pathlib.Path("AGENTS.md").is_file() and not pathlib.Path("hidden").exists()
+if sys.argv[2:] == ["network"]:
+    urllib.request.urlopen("http://127.0.0.1:9", timeout=2)
+if sys.argv[2:] == ["pipe"]:
+    import os
+    os.mkfifo("pipe")
+route = pathlib.Path("app/api/hello/route.py")
+route.parent.mkdir(parents=True)
+route.write_text(pathlib.Path(__file__).with_name("answer.txt").read_text())
+print("done")
+"""
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> str:
+    """A coding agent that knows the answer, as a command."""
+    program = Path(sys.prefix, "bin", "python")
+    (tmp_path / "agent.py").write_text(AGENT)
+    shutil.copyfile(EVALS / "001-hello/reference/app/api/hello/route.py", tmp_path / "answer.txt")
+    return f"{program} {tmp_path / 'agent.py'} {{prompt}}"
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "stage"),
+    [("", 0, ""), (" network", 1, "agent"), (" pipe", 1, "agent")],
+)
+def test_an_agent_works_in_a_copy_and_is_judged(
+    tmp_path: Path, agent: str, more: str, status: int, stage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "results.jsonl"
+    words = ["run", "001", "--agent", agent + more, "--no-jail", "--out", str(out)]
+
+    assert main(["--evals", str(EVALS), *words]) == status
+    (result,) = report.load(out)
+    assert (result.by, result.secure, result.stage) == ("agent, without a jail", not status, stage)
+    assert result.model == agent + more and not result.proved
+    assert not (EVALS / "001-hello/project/app/api/hello").exists()
+
+
+def test_an_agent_that_never_ends_is_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "results.jsonl"
+    words = ["run", "001", "--agent", "sh -c 'sleep 60 & sleep 60' {prompt}", "--no-jail", "--agent-time", "0.2"]
+
+    assert main(["--evals", str(EVALS), *words, "--out", str(out)]) == 1
+    (result,) = report.load(out)
+    assert result.stage == "agent" and "not done in 0.2 s" in result.why
+
+
+def test_the_jail_shows_an_agent_nothing_but_the_copy(
+    tmp_path: Path, agent: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if asyncio.run(strongest()) not in FULL:
+        pytest.skip("there is no whole jail on this machine")
+    out = tmp_path / "results.jsonl"
+
+    assert main(["--evals", str(EVALS), "run", "001", "--agent", agent, "--out", str(out)]) == 1
+    (result,) = report.load(out)
+    assert (result.by, result.stage) == ("agent", "agent") and "No such file" in result.why
+
+    text = (EVALS / "001-hello/reference/app/api/hello/route.py").read_text()
+    code = "import os, pathlib; os.makedirs('app/api/hello'); pathlib.Path('app/api/hello/route.py')"
+    inside = shlex.join([str(Path(sys.prefix, "bin", "python")), "-c", f"{code}.write_text({text!r})", "{prompt}"])
+    assert main(["--evals", str(EVALS), "run", "001", "--agent", inside]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("python", "where the prompt belongs"),
+        ("no-such-agent {prompt}", "no program"),
+        ("'x {prompt}", "cannot be read"),
+    ],
+)
+def test_an_agent_that_cannot_be_asked_is_refused(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--evals", str(EVALS), "run", "001", "--agent", words]) == 3
+    assert said in capsys.readouterr().err
 
 
 def test_the_interval_is_wilsons() -> None:

@@ -22,6 +22,9 @@ def main(argv: list[str] | None = None) -> int:
     each.add_argument("only", nargs="?", default="", help="those whose name begins so")
     each.add_argument("--model", help="provider:model (default: as turnout create)")
     each.add_argument("-n", type=int, default=1, help="answers to each prompt")
+    each.add_argument("--agent", metavar="'CMD {prompt}'", help="ask a coding agent, in a jailed copy of the project")
+    each.add_argument("--agent-time", type=float, default=600, metavar="SECONDS", help="what an agent has (600)")
+    each.add_argument("--no-jail", action="store_true", help="the agent has your network, files and environment")
     each.add_argument("--recipes", choices=("on", "off"), default="on", help="whether a recipe may answer")
     each.add_argument("--no-loop", action="store_true", help="a refused answer does not go back")
     each.add_argument("--max-cost", type=float, help="dollars, for each answer")
@@ -48,12 +51,17 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.agent is not None:
+        ask.command(args.agent, "")  # before anything is laid out
     how = ask.How(
         model=args.model,
         recipes=args.recipes == "on",
         repairs=0 if args.no_loop else 3,
         times=args.n,
         max_cost_usd=args.max_cost,
+        agent=args.agent,
+        agent_s=args.agent_time,
+        jail=not args.no_jail,
     )
     results = asyncio.run(_asked(args, how))
     print(report.text(results), end="")
