@@ -159,11 +159,11 @@ class Query(Generic[R]):
         self._values, self._model = values, model
 
     def __await__(self) -> Generator[Any, None, R]:
-        answer = self._door.now(self._shape, self._values)
+        answer: R = self._door.now(self._shape, self._values)
         if answer is PENDING:
             answer = yield from self._door.later(self._shape, self._values).__await__()
         if self._model is None:
-            return cast("R", answer)
+            return answer
         _check_model(self._model, self._shape, self._door.engine)
         return cast("R", _fit(answer, self._model))
 
@@ -387,7 +387,7 @@ class Query(Generic[R]):
 
     def single(self: Query[Rows[M]]) -> Query[M | None]:
         """The one row, or None; several raise PGRST116, and undo a mutation."""
-        return cast("Query[M | None]", self._add(("one",)))
+        return self._add(("one",))  # type: ignore[return-value]  # the step that makes it so
 
     def maybe_single(self: Query[Rows[M]]) -> Query[M | None]:
         """The same as :meth:`single`."""

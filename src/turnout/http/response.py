@@ -292,7 +292,7 @@ def to_response(value: Any) -> Response:
     Raises:
         TypeError: there is no way to send it.
     """
-    if type(value) in _PLAIN_DATA:
+    if type(value) in _PLAIN_DATA or isinstance(value, list):  # the rows of db are a kind of list
         # Response.json() without its calls: what most handlers return passes here.
         response = _new(Response)
         response.status, response.body, response._type = 200, jsontext.dumps(value), JSON
