@@ -81,6 +81,8 @@ async def test_nothing_is_kept_that_no_rule_names(tmp_path: Path) -> None:
         'return Response.json(len(runs), headers={"cache-control": "private"})',
         'return Response.json(len(runs), headers={"cache-control": "max-age=5, No-Store"})',
         'return Response.json(len(runs), headers={"vary": "*"})',
+        'return Response.json(len(runs), headers={"vary": "Accept-Language"})',
+        'return Response.json(len(runs), headers={"vary": "Accept-Encoding, x-one", "content-encoding": "x"})',
         "return Response.json(len(runs), status=404)",
         "return Response.json(len(runs), status=201)",
         "return Response.stream(iter([str(len(runs))]))",
@@ -140,6 +142,14 @@ async def test_what_makes_another_answer_is_part_of_the_key(tmp_path: Path) -> N
         ]
         assert [answer.json()[1] for answer in answers] == [1, 2, 3, 3, 4, 5, 6, 1]
         assert answers[0].headers.get("vary") == "accept-language"
+
+
+async def test_a_handler_may_say_itself_what_the_rule_says_that_it_varies_by(tmp_path: Path) -> None:
+    constant = 'cache = CacheRule(60, vary=("accept-language", "X-One"))'
+    body = 'return Response.json(len(runs), headers={"vary": "Accept-Language,"})'
+    async with client_of(tmp_path, {"app/a/route.py": route(body, constant)}) as client:
+        de = {"accept-language": "de"}
+        assert [(await client.get("/a", headers=fields)).json() for fields in (None, de, None, de)] == [1, 2, 1, 2]
 
 
 texts = st.text(alphabet="ab&=%/;+", max_size=6)
@@ -430,6 +440,40 @@ async def test_all_forms_of_all_answers_stay_within_the_memory_they_may_take(
             assert tracemalloc.get_traced_memory()[0] < limit * 4 / 3
         finally:
             tracemalloc.stop()
+
+
+async def test_a_revalidation_is_no_more_work_after_many_others() -> None:
+    async with Kept(CacheRule(60)) as kept:
+        steps = 0
+
+        def step(frame: Any, event: str, _: Any) -> Any:
+            nonlocal steps
+            frame.f_trace_opcodes = True
+            steps += event == "opcode"
+            return step
+
+        def steps_of(name: str) -> int:
+            nonlocal steps
+            steps = 0
+            sys.settrace(step)
+            try:
+                kept.answers.revalidate(name)
+            finally:
+                sys.settrace(None)
+            return steps
+
+        first = steps_of("path:/first")
+        for number in range(1_500):
+            kept.answers.revalidate(f"path:/{number}")
+        assert steps_of("path:/last") <= first + 10
+
+
+async def test_what_is_not_there_is_remembered_of_some_requests_only() -> None:
+    async with Kept(CacheRule(60)) as kept:
+        kept.handler.make = lambda n: Response(None, 404)
+        for number in range(1_200):
+            await kept.endpoint(Request("GET", f"/a?{number}", headers={"host": "h"}))
+        assert len(kept.answers._passed_until_s) == 1_000
 
 
 async def test_what_made_room_is_held_by_nobody() -> None:

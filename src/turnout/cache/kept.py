@@ -43,7 +43,7 @@ CHANNEL = "cache"
 MAX_BYTES = 64_000_000
 KEPT_S = 86_400.0  # in the store; a mark lives twice as long, so that no copy outlives it
 _NOTED_S = 300.0  # no fill takes longer
-_PASSED_S = 10.0
+_PASSED_S, _PASSED = 10.0, 1_000
 _KNOWN, _KNOWN_TARGET = 1_000, 500  # targets, and characters of one
 _NAMING = frozenset({*CREDENTIALS, b"cookie", b"if-none-match"})
 _NO_TRUST = Trust()
@@ -94,8 +94,9 @@ class Answers:
         self._entries: OrderedDict[Key, Entry] = OrderedDict()
         self._size = 0
         self._by_name: dict[str, set[Key]] = {}
-        self._noted_s: dict[str, float] = {}  # when a name was last revalidated, by the loop's clock
-        self._passed_until_s: dict[Key, float] = {}  # whose answers could not be shared
+        # When a name was last revalidated, by the monotonic clock; and whose answers could not be shared. Oldest first.
+        self._noted_s: OrderedDict[str, float] = OrderedDict()
+        self._passed_until_s: OrderedDict[Key, float] = OrderedDict()
         self._filling: dict[Key, asyncio.Future[Entry | None]] = {}
         self._telling: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Task[None] | None = None
@@ -167,10 +168,11 @@ class Answers:
             logger.error("the store is away: other processes do not hear that %s was revalidated", name, exc_info=exc)
 
     def _forget(self, name: str) -> None:
-        now = time.monotonic()
-        if len(self._noted_s) > 1_000:
-            self._noted_s = {each: at for each, at in self._noted_s.items() if at > now - _NOTED_S}
-        self._noted_s[name] = now
+        noted, now = self._noted_s, time.monotonic()
+        noted[name] = now
+        noted.move_to_end(name)
+        while noted[next(iter(noted))] < now - _NOTED_S:
+            noted.popitem(last=False)
         for key in list(self._by_name.get(name, ())):
             self._drop(key)
 
@@ -303,10 +305,11 @@ class Answers:
 
     def _pass(self, key: Key) -> None:
         """Let the requests for *key* each have an answer of their own for a while, instead of one after the other."""
-        now = time.monotonic()
-        if len(self._passed_until_s) > 1_000:
-            self._passed_until_s = {each: until for each, until in self._passed_until_s.items() if until > now}
-        self._passed_until_s[key] = now + _PASSED_S
+        passed = self._passed_until_s
+        passed[key] = time.monotonic() + _PASSED_S
+        passed.move_to_end(key)
+        if len(passed) > _PASSED:  # a client may ask in any number of ways for what is not there
+            passed.popitem(last=False)
 
     async def _fill(
         self, key: Key, rule: CacheRule, pattern: str, endpoint: Endpoint, request: Request
@@ -315,7 +318,7 @@ class Answers:
         names = rule.names(request, pattern)
         begun_s, marks = time.monotonic(), await self._marks(names)
         response = await endpoint(request)
-        if not may_keep(request, response):
+        if not may_keep(rule, request, response):
             self._pass(key)
             return response, None
         if any(self._noted_s.get(name, -1.0) >= begun_s for name in names):

@@ -76,8 +76,8 @@ def key_of(rule: CacheRule, request: Request) -> Key:
     return origin, request.path, fields, tuple([request.headers.get(name) or "" for name in rule.vary])
 
 
-def may_keep(request: Request, response: Response) -> bool:
-    """Whether *response* may be given to somebody else."""
+def may_keep(rule: CacheRule, request: Request, response: Response) -> bool:
+    """Whether *response* may be given to somebody else whose request has the same key."""
     if response.status != 200 or response.chunks is not None or response.file_path is not None:
         return False
     if request.set_cookies is not None or response._cookies is not None or request.personal:
@@ -87,4 +87,6 @@ def may_keep(request: Request, response: Response) -> bool:
     headers = response.headers
     if headers.has("set-cookie") or _private(headers.get("cache-control") or ""):
         return False
-    return "*" not in (headers.get("vary") or "")
+    # What it varies by has to be in the key (RFC 9111 section 4.1); "*" never is.
+    varies = {name.strip().lower() for name in (headers.get("vary") or "").split(",")}
+    return varies <= {"", *(name.lower() for name in rule.vary)}
