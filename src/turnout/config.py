@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from msgspec import Struct, field
-from msgspec.structs import asdict, fields
+from msgspec.structs import asdict
 
 from .env import Mode
 from .errors import ConfigError
@@ -269,7 +270,7 @@ class _Reader:
 
         try:
             text = self.file.read_bytes().decode()
-            return text, tomllib.loads(text.replace("\r\n", "\n"))
+            return text, _parse(text.replace("\r\n", "\n"))
         except FileNotFoundError:
             return "", {}
         except UnicodeDecodeError as exc:
@@ -315,15 +316,14 @@ class _Reader:
         also: tuple[str, ...] = (),
     ) -> dict[str, Any]:
         """The entries of *table* that are fields of *kind*, checked; the others are problems."""
-        hints = get_type_hints(kind)
-        known = [each.name for each in fields(kind) if each.name not in skip]
+        known = [name for name in kind.__struct_fields__ if name not in skip]
         read: dict[str, Any] = {}
         for key, value in table.items():
             if key in also:
                 continue
             if key not in known:
                 self._unknown(section, key, [*known, *also])
-            elif (wrong := _wrong(key, value, hints[key])) is not None:
+            elif (wrong := _wrong(key, value, _hints(kind)[key])) is not None:
                 self.problem(section, key, f"{key} must be {wrong}, not {value!r}")
             else:
                 read[key] = value
@@ -384,6 +384,17 @@ class _Reader:
                 message += f"\n    {f'line {at}: ' if at else ''}{what}{f' ({how})' if how else ''}"
             cure = "mend each of them"
         raise ConfigError(message, file=self.file, line=line, cure=cure)
+
+
+# A worker reads the settings that its supervisor has read: what is kept from then need not be made, nor held, twice.
+_hints = cache(get_type_hints)
+
+
+@lru_cache(maxsize=1)
+def _parse(text: str) -> dict[str, Any]:
+    import tomllib
+
+    return tomllib.loads(text)
 
 
 _is_origin = re.compile(r"https?://[^\s/?#@*\\]+").fullmatch
