@@ -37,7 +37,9 @@ $(VENV)/knative: | $(VENV)/.dev
 		echo "Knative's models could not be fetched: the test of its manifest is skipped"
 
 tests/js/node_modules/.package-lock.json: tests/js/package.json tests/js/package-lock.json
-	@if command -v npm >/dev/null; then cd tests/js && npm ci --silent; \
+	@if command -v npm >/dev/null; then cd tests/js && { npm ci --silent --no-audit --fetch-retries=5 || \
+		npm ci --silent --no-audit --fetch-retries=5 || { rm -rf node_modules && \
+		echo "npm could not fetch the JavaScript clients: the tests that drive them are skipped"; }; }; \
 	else echo "npm is not on this machine: the tests that drive JavaScript clients are skipped"; fi
 
 demo: $(VENV)/.demo ## run the example app on http://127.0.0.1:8000 (PORT= to change)

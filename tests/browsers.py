@@ -8,6 +8,7 @@ the test it is waited for, as ``autofocus`` takes hold when the page is first dr
 from __future__ import annotations
 
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +36,9 @@ def chromium() -> Iterator[Any]:
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("there is no chromium on this machine: no page is tried in a browser")
+    # One whose installation broke off has a program, and not what it needs.
+    if subprocess.run([program, "--version"], capture_output=True, timeout=START_S).returncode:
+        pytest.skip(f"{program} does not start: no page is tried in a browser")
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS, timeout=START_S * 1000)
         try:
