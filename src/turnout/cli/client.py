@@ -41,13 +41,13 @@ def run(args: argparse.Namespace) -> int:
     for file, text in wanted:  # one that is right already is left alone: what watches it need not run
         if states[file] == "written":
             _write(file, text)
-    _print(states, as_json=args.json)
+    _print(states, args)
     return FAILED if "stale" in states.values() else 0
 
 
-def _print(states: dict[Path, str], *, as_json: bool) -> None:
+def _print(states: dict[Path, str], args: argparse.Namespace) -> None:
     named = {short(file.absolute()): state for file, state in states.items()}
-    if as_json:
+    if args.json:
         files = [{"file": file, "state": state} for file, state in named.items()]
         print(json.dumps({"ok": "stale" not in named.values(), "files": files}))
         return
@@ -56,7 +56,7 @@ def _print(states: dict[Path, str], *, as_json: bool) -> None:
             print(f"turnout: {file} is out of date\n  cure: run this without --check", file=sys.stderr)
         elif state == "written":
             print(f"wrote {file}")
-        else:
+        elif not args.check:
             print(f"{file} is up to date")
 
 
