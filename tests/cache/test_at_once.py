@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import brotli
 from projects import SETTINGS, make_project
 from server.wire import Answer, Door
 
@@ -238,3 +239,106 @@ async def test_another_site_gets_no_compressed_answer_however_the_field_is_space
         for spaced in ("Sec-Fetch-Site: cross-site", "Sec-Fetch-Site:cross-site \t"):
             answers = [await client.asks(ask("/page", "Accept-Encoding: br", spaced)) for _ in range(3)]
             assert {answer["content-encoding"] for answer in answers} == {None}
+
+
+async def test_what_is_added_to_one_answer_is_in_no_other(tmp_path: Path) -> None:
+    adding = """
+        async def middleware(request, next):
+            response = await next(request)
+            match request.headers.get("x-add"):
+                case "cookie":
+                    response.set_cookie("a", "1")
+                case "field":
+                    response.headers.append("x-added", "1")
+                    response.headers.delete("etag")
+                case "nothing":
+                    response.headers.get("etag")
+            return response
+    """
+    files = {
+        "app/plain/page/route.py": PAGE.format(constant=""),
+        "app/plain/small/route.py": SMALL,
+        "app/cross/route.py": PAGE.format(constant='cors = ["https://a.example", "https://b.example"]'),
+        "app/plain/middleware.py": adding,
+    }
+    async with served(tmp_path, files) as door:
+        client = await door.connect()
+        adds = {
+            "/plain/page": ("X-Add: cookie", "X-Add: field"),
+            "/plain/small": ("X-Add: cookie", "X-Add: field"),
+            "/cross": ("Origin: https://a.example", "Origin: https://b.example"),
+        }
+        for path, coding in product(adds, ("br", "identity")):
+            plain = [said(await client.asks(ask(path, f"Accept-Encoding: {coding}"))) for _ in range(3)][-1]
+            for added in (*adds[path], "X-Add: nothing"):
+                request = ask(path, f"Accept-Encoding: {coding}", added)
+                changed, again = [said(await client.asks(request)) for _ in range(2)]
+                assert changed == again
+                assert (changed == plain) == added.endswith("nothing")
+                assert said(await client.asks(ask(path, f"Accept-Encoding: {coding}"))) == plain
+
+
+async def test_a_form_made_while_its_answer_ends_is_of_that_answer_alone(tmp_path: Path) -> None:
+    large = """
+        from turnout import Response
+        runs = []
+        revalidate = 60
+
+        async def GET(request):
+            runs.append(1)
+            return Response.text(f"run {len(runs)} " * 40_000)
+    """
+    change = """
+        from turnout import revalidate_path
+        async def POST(request):
+            revalidate_path("/large")
+    """
+    async with served(tmp_path, {"app/large/route.py": large, "app/change/route.py": change}) as door:
+        client, changer = await door.connect(), await door.connect()
+        await client.asks(ask("/large"))
+        for run in range(1, 5):
+            # Compressed in a thread, which takes longer than the change does.
+            asked = asyncio.ensure_future(client.asks(ask("/large", "Accept-Encoding: br")))
+            await asyncio.sleep(0)
+            await changer.asks(ask("/change", method="POST"))
+            assert brotli.decompress((await asked).body).startswith(b"run %d " % run)
+            for _ in range(3):
+                answer = await client.asks(ask("/large", "Accept-Encoding: br"))
+                assert brotli.decompress(answer.body).startswith(b"run %d " % (run + 1))
+
+
+async def test_a_server_that_ends_says_so_with_a_kept_answer_too(tmp_path: Path) -> None:
+    async with served(tmp_path, {"app/page/route.py": PAGE.format(constant="")}) as door:
+        client = await door.connect()
+        for _ in range(3):
+            await client.asks(ask("/page"))
+        door.serving.drain()
+        assert (await client.asks(ask("/page"))).closes
+        assert await client.is_closed()
+
+
+async def test_a_crowd_that_waits_keeps_nobody_from_a_kept_answer(tmp_path: Path) -> None:
+    files = {
+        "pyproject.toml": SETTINGS + "[tool.turnout.server]\nmax_in_flight = 1\n",
+        "app/page/route.py": PAGE.format(constant=""),
+        "app/slow/route.py": """
+            import asyncio
+            go = asyncio.Event()
+
+            async def GET(request):
+                await go.wait()
+
+            async def POST(request):
+                go.set()
+        """,
+    }
+    async with served(tmp_path, files) as door:
+        client, waiting = await door.connect(), await door.connect()
+        for _ in range(3):
+            await client.asks(ask("/page"))
+        await waiting.send(ask("/slow"))
+        assert (await client.asks(ask("/slow"))).status == 503
+        assert (await client.asks(ask("/page"))).status == 200
+        door.app.admission.max_in_flight = 2
+        await client.asks(ask("/slow", method="POST"))
+        assert (await waiting.answer()).status == 204
