@@ -553,3 +553,23 @@ async def test_what_comes_after_a_kept_answer_may_change_it_before_it_is_compres
             assert await ask("body", "Something else") == (200, b"Something else" * 100, None)
             assert await ask("field", "more") == (200, page, "more")
             assert await ask("status") == (203, page, None)
+
+
+async def test_a_cookie_that_is_added_to_a_kept_answer_is_stored_by_no_cache_on_the_way(tmp_path: Path) -> None:
+    files = {
+        "app/a/route.py": route(),
+        "app/middleware.py": """
+            async def middleware(request, call_next):
+                response = await call_next(request)
+                if not request.cookies:
+                    response.set_cookie("visitor", request.id)
+                return response
+        """,
+    }
+    async with client_of(tmp_path, files) as client:
+        for _ in range(3):
+            client.cookies.clear()
+            answer = await client.get("/a")
+            assert (answer.json(), answer.headers.get("cache-control")) == (1, "no-store")
+        again = await client.get("/a", headers={"cookie": "visitor=1"})
+        assert again.headers.get("cache-control") == "public, max-age=0, must-revalidate"

@@ -210,6 +210,8 @@ class Answers:
     def at_once(self, known: Known, smaller: bool) -> Callable[[Request], Response | None]:
         """What answers a request from our own server without running anything, where ``App.fetch`` would say the same.
 
+        But in a crowd: as it waits for nothing, it is not counted, and not refused by ``max_in_flight``.
+
         Args:
             known: Of routes with nothing in front of them: no guard, no middleware, no CORS.
             smaller: Whether answers are compressed.
@@ -427,7 +429,7 @@ def _entry(response: Response, rule: CacheRule, names: tuple[str, ...], marks: l
         etag = f'"{hashlib.sha256(response.body).hexdigest()[:24]}"'
         headers.set("etag", etag)
     if not headers.has("cache-control"):
-        headers.set("cache-control", "public, max-age=0, must-revalidate")
+        headers.set("cache-control", guard.SHARED)
     for name in rule.vary:
         headers.append("vary", name)
     fresh_until_s = None if rule.revalidate is None else now_s + rule.revalidate

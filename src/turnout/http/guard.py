@@ -37,6 +37,7 @@ CSP_HTML = (
     "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; object-src 'none'; "
     "frame-ancestors 'none'"
 )
+SHARED = "public, max-age=0, must-revalidate"  # Cache-Control of a kept answer whose handler has said nothing of it
 HSTS = ("strict-transport-security", "max-age=31536000")
 
 
@@ -187,6 +188,7 @@ def fields(response: Response) -> list[tuple[str, str]]:
     if CSP not in names and response.status != 304:
         html = (response.headers.get("content-type") or "").startswith("text/html")
         out.append((CSP, CSP_HTML if html else CSP_DATA))
-    if "set-cookie" in names and "cache-control" not in names:
-        out.append(("cache-control", "no-store"))
+    # One visitor's cookie is for nobody else, whatever the answer that it was added to.
+    if "set-cookie" in names and response.headers.get("cache-control") in (None, SHARED):
+        out = [*(pair for pair in out if pair[0] != "cache-control"), ("cache-control", "no-store")]
     return out
