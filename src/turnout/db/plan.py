@@ -9,7 +9,6 @@ rows of each of them.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from typing import Literal
@@ -293,7 +292,9 @@ class _Planner:
             return self.call(statement, statement.call)
         table = self.schema.tables.get(statement.table)
         if table is None and self.wire:
-            near = difflib.get_close_matches(statement.table, self.schema.tables, 1, 0.5)
+            from difflib import get_close_matches
+
+            near = get_close_matches(statement.table, self.schema.tables, 1, 0.5)
             raise error(
                 "PGRST205", f"Could not find the table 'public.{statement.table[:63]}' in the schema cache",
                 hint=f"Perhaps you meant the table 'public.{near[0]}'" if near else None,
@@ -583,7 +584,9 @@ def _function(schema: Schema, name: str, given: tuple[str, ...]) -> Function:
     spelled = f"{name[:63]}({', '.join(sorted(given))})"
     if fitting:
         raise error("PGRST203", f"Could not choose the best candidate function for {spelled}", status=500)
-    near = difflib.get_close_matches(name, schema.functions, 1, 0.5)
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, schema.functions, 1, 0.5)
     takes = " or ".join(f"{name}({', '.join(a.name for a in each.arguments)})" for each in overloads)
     hint = f"Perhaps you meant {takes}" if takes else f"Perhaps you meant {near[0]}" if near else None
     raise error("PGRST202", f"Could not find the function {spelled} in the schema cache", hint=hint, status=500)
@@ -610,7 +613,9 @@ def choose(schema: Schema, name: str, given: tuple[str, ...], *, posted: bool = 
             "can be resolved", status=500,
         )  # fmt: skip
     names = ", ".join(sorted(given))[:500]
-    near = difflib.get_close_matches(name, [each for each in schema.functions if each != name], 1, 0.6)
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, [each for each in schema.functions if each != name], 1, 0.6)
     how = f"with parameters {names}" if names else "without parameters"
     whole = " or with a single unnamed json/jsonb parameter" if posted else ""
     raise error(

@@ -9,7 +9,6 @@ below and the column's name the row above.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterator
 from typing import NoReturn
@@ -144,7 +143,9 @@ def find(schema: Schema, origin: Table, name: str, hint: str | None) -> Relation
         return found[0]
     if found:
         _ambiguous(origin, name, found)
-    near = difflib.get_close_matches(name, sorted({relation.target.name for relation in every} - {name}), 3, 0.5)
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, sorted({relation.target.name for relation in every} - {name}), 3, 0.5)
     using = f"' using the hint '{hint[:63]}" if hint else ""
     raise error(
         "PGRST200",

@@ -243,18 +243,18 @@ def _foreign_keys(connection: sqlite3.Connection, table: str) -> Iterable[Foreig
 
 
 _WORD = r'(?:"(?:[^"]|"")*"|[A-Za-z_]\w*)'
-_IGNORED = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
-_NAMED_TABLE = re.compile(rf"\bconstraint\s+({_WORD})\s+foreign\s+key\s*\(([^)]*)\)", re.I)
-_NAMED_COLUMN = re.compile(
-    rf"[(,]\s*({_WORD})\s[^,()]*(?:\([^()]*\)[^,()]*)*?\bconstraint\s+({_WORD})\s+references\b", re.I
-)
+# Texts, which re compiles at the first foreign key that has to be named, and keeps: most tables have none.
+_IGNORED = r"(?s)'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/"
+_NAMED_TABLE = rf"(?i)\bconstraint\s+({_WORD})\s+foreign\s+key\s*\(([^)]*)\)"
+_NAMED_COLUMN = rf"(?i)[(,]\s*({_WORD})\s[^,()]*(?:\([^()]*\)[^,()]*)*?\bconstraint\s+({_WORD})\s+references\b"
 
 
 def _constraint_names(ddl: str) -> dict[tuple[str, ...], str]:
     """The names that CREATE TABLE gives to foreign keys, by their columns."""
-    text = _IGNORED.sub(" ", ddl)
-    found: dict[tuple[str, ...], str] = {(_bare(column),): _bare(name) for column, name in _NAMED_COLUMN.findall(text)}
-    for name, columns in _NAMED_TABLE.findall(text):
+    text = re.sub(_IGNORED, " ", ddl)
+    named = re.findall(_NAMED_COLUMN, text)
+    found: dict[tuple[str, ...], str] = {(_bare(column),): _bare(name) for column, name in named}
+    for name, columns in re.findall(_NAMED_TABLE, text):
         found[tuple(_bare(column) for column in columns.split(","))] = _bare(name)
     return found
 
