@@ -399,6 +399,17 @@ async def test_an_answer_that_was_begun_before_a_revalidation_is_not_kept() -> N
         assert (await kept.get())[0] == b"2"
 
 
+async def test_an_answer_that_was_begun_before_all_were_forgotten_is_not_kept() -> None:
+    async with Kept(CacheRule()) as kept:
+        kept.handler.go.clear()
+        asked = asyncio.ensure_future(kept.get())
+        await asyncio.sleep(0)
+        kept.answers.clear()  # as another version of the project does, or who has not heard revalidations for a while
+        kept.handler.go.set()
+        assert (await asked)[0] == b"1"
+        assert (await kept.get())[0] == b"2"
+
+
 async def test_the_oldest_answers_make_room() -> None:
     from turnout.cache.kept import MAX_BYTES
 

@@ -97,6 +97,7 @@ class Answers:
         # When a name was last revalidated, by the monotonic clock; and whose answers could not be shared. Oldest first.
         self._noted_s: OrderedDict[str, float] = OrderedDict()
         self._passed_until_s: OrderedDict[Key, float] = OrderedDict()
+        self._cleared = 0  # how often
         self._filling: dict[Key, asyncio.Future[Entry | None]] = {}
         self._telling: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Task[None] | None = None
@@ -177,7 +178,8 @@ class Answers:
             self._drop(key)
 
     def clear(self) -> None:
-        """Forget every answer."""
+        """Forget every answer, those too that are being made."""
+        self._cleared += 1
         self._passed_until_s.clear()
         self._entries.clear()
         self._by_name.clear()
@@ -318,17 +320,22 @@ class Answers:
     ) -> tuple[Response, Entry | None]:
         """Make the answer; and the entry, if it may be shared."""
         names = rule.names(request, pattern)
-        begun_s, marks = time.monotonic(), await self._marks(names)
+        begun_s, cleared = time.monotonic(), self._cleared
+        marks = await self._marks(names)
         response = await endpoint(request)
         if not may_keep(rule, request, response):
             self._pass(key)
             return response, None
-        if any(self._noted_s.get(name, -1.0) >= begun_s for name in names):
+        if self._has_ended(names, begun_s, cleared):
             return response, None  # right when it was begun, and perhaps no longer
         entry = _entry(response, rule, names, marks, self._clock())
         self._keep(key, entry)
         await self._share(key, entry)
         return response, entry
+
+    def _has_ended(self, names: tuple[str, ...], begun_s: float, cleared: int) -> bool:
+        """Whether what was begun then, when all had been cleared so often, is not to be kept any more."""
+        return cleared != self._cleared or any(self._noted_s.get(name, -1.0) >= begun_s for name in names)
 
     def _refresh_after(self, key: Key, rule: CacheRule, pattern: str, endpoint: Endpoint, request: Request) -> None:
         """Make the answer anew once this one is sent, for a request that says nothing of who asked."""
@@ -382,12 +389,12 @@ class Answers:
             entry = msgspec.msgpack.decode(found, type=Entry)
             if entry.names != rule.names(request, pattern) or not entry.is_fresh(self._clock()):
                 return None
-            begun_s = time.monotonic()
+            begun_s, cleared = time.monotonic(), self._cleared
             if entry.marks != await self._marks(entry.names):
                 return None
         except (StoreUnavailable, msgspec.DecodeError):
             return None
-        if any(self._noted_s.get(name, -1.0) >= begun_s for name in entry.names):
+        if self._has_ended(entry.names, begun_s, cleared):
             return None
         self._keep(key, entry)
         return entry
