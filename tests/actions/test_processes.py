@@ -68,7 +68,7 @@ def by_both(ask: Callable[[int], dict[str, Any]]) -> dict[int, dict[str, Any]]:
     """What each of two workers answers, by its process id; asked by many at once, so that neither is idle."""
     found: dict[int, dict[str, Any]] = {}
     with ThreadPoolExecutor(8) as threads:
-        for _ in range(50):
+        for _ in range(500):
             found |= {told["pid"]: told for told in threads.map(ask, range(16))}
             if len(found) == 2:
                 return found

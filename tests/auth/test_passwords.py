@@ -108,7 +108,7 @@ async def test_a_caller_that_is_cancelled_leaves_its_place() -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    for _ in range(400):  # those that run are not stopped
+    for _ in range(12_000):  # those that run are not stopped
         if not mine._waiting:
             break
         await asyncio.sleep(0.005)

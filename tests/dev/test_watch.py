@@ -12,7 +12,9 @@ from turnout.dev.watch import Watcher, changed, look
 def write(root: Path, name: str, text: str = "x") -> Path:
     file = root / name
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
+    part = root.with_name(f"{root.name}.part")
+    part.write_text(text)
+    part.replace(file)  # at one stroke: half a file would be a change of its own
     return file
 
 

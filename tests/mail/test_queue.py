@@ -125,7 +125,7 @@ async def production(root: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> 
         yield client
 
 
-async def until(is_so: Any, seconds: float = 30) -> None:
+async def until(is_so: Any, seconds: float = 90) -> None:
     async with asyncio.timeout(seconds):
         while not is_so():  # noqa: ASYNC110  (asked of another process)
             await asyncio.sleep(0.05)
