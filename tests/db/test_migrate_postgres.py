@@ -139,6 +139,15 @@ async def test_a_bad_migration_is_refused_with_file_and_line(pg_blog, tmp_path, 
         assert db.engine.schema.tables.keys() == {"_turnout_migrations"}
 
 
+async def test_what_is_sqlites_alone_is_told_with_what_takes_its_place(pg_blog, tmp_path):
+    text = "create table t (\n  id integer primary key autoincrement\n);"
+    async with project(pg_blog, tmp_path, **numbered(text)) as (db, folder):
+        with pytest.raises(ConfigError, match="autoincrement") as caught:
+            await migrate.migrate(db, folder)
+        assert "generated always as identity" in caught.value.cure
+        assert "20260101000000_step_1.pg.sql beside" in caught.value.cure
+
+
 async def test_functions_triggers_and_semicolons_in_text_need_no_care(pg_blog, tmp_path):
     text = textwrap.dedent("""\
         create table t (id serial primary key, x text default 'a;b');  -- one; two

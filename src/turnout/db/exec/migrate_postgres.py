@@ -177,7 +177,13 @@ async def _run(
         place = getattr(exc, "position", None)
         line = start + text.count("\n", 0, int(place) - 1) + 1 if place else None
         detail = f" ({exc.detail})" if getattr(exc, "detail", None) else ""
+        if 'at or near "autoincrement"' in str(exc.args[0]):  # what turnout new writes is for SQLite
+            name = path.name.partition(".")[0]
+            cure = f"{_IDENTITY}; for both databases, {name}.pg.sql beside {name}.sqlite.sql"
         raise ConfigError(f"{exc.args[0]}{detail}", file=path, line=line, cure=cure) from exc
+
+
+_IDENTITY = "autoincrement is SQLite's: id bigint generated always as identity primary key takes its place"
 
 
 def _statements(text: str) -> list[tuple[int, str]]:
