@@ -15,7 +15,7 @@ from projects import make_project
 ROUTE = """
 import os
 
-rate_limit = "150/hour"
+rate_limit = "150/day"
 
 async def GET(request):
     return {"worker": os.getpid()}

@@ -138,7 +138,7 @@ async def test_a_file_is_swept_of_what_is_over(tmp_path, clock, monkeypatch):
 
 async def test_a_subscriber_is_told_when_messages_were_swept_before_it_read_them(tmp_path, clock, monkeypatch):
     monkeypatch.setattr(sqlite_store, "SWEEP_S", 0)
-    monkeypatch.setattr(sqlite_store, "POLL_S", 0.2)
+    monkeypatch.setattr(sqlite_store, "POLL_S", 2)
     reader, writer = (Sqlite(tmp_path / "store.db", clock, clock) for _ in range(2))
     await writer.publish("news", b"0")
     async with reader.subscribe("news") as messages:
