@@ -43,6 +43,7 @@ def test_every_command_has_help_of_its_own(tmp_path, name):
 
 def test_help_of_a_command_may_be_asked_for_in_two_ways(tmp_path):
     assert turnout("help", "dev", cwd=tmp_path).stdout == turnout("dev", "--help", cwd=tmp_path).stdout
+    assert turnout("help", "db", "reset", cwd=tmp_path).stdout.startswith("usage: turnout db reset")
     assert turnout("help", "dve", cwd=tmp_path).returncode == 2
 
 
