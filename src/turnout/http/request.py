@@ -113,6 +113,7 @@ class Request:
     _raw: list[tuple[bytes, bytes]] | None = None
     _headers: Headers | None = None
     _host: str | None = None
+    _content_type: str | None = None  # where the door has read it before
     _body: Body | None = None
     _whole: bytes | None = None
     _path: str | None = None
@@ -146,21 +147,11 @@ class Request:
         self.special = scheme == "https"
 
     @classmethod
-    def from_wire(
-        cls, method: str, target: str, raw: list[tuple[bytes, bytes]], host: str, peer: str | None
-    ) -> Request:
-        """A request from a door that has checked the framing and the Host itself; the body is set by it later."""
-        request = cls.__new__(cls)
-        request.method, request.target = method, target
-        request._raw, request._host, request.peer = raw, host, peer
-        return request
-
-    @classmethod
     def from_host(
         cls, method: str, target: str, headers: Headers, body: Body, *, peer: str | None, scheme: str
     ) -> Request:
         """A request from a door whose host server has read the head: nothing of it is decoded until asked for."""
-        request = cls.__new__(cls)
+        request: Request = _Bare()
         request.method, request.target = method, target
         request._headers, request._body = headers, body
         request.peer, request.scheme = peer, scheme
@@ -179,6 +170,8 @@ class Request:
     @property
     def content_type(self) -> str:
         """The Content-Type field as sent; empty when there is none, or several that contradict."""
+        if self._content_type is not None:
+            return self._content_type
         if self._headers is None and self._raw is not None:
             # One field is not worth decoding all of them; a door's names are in lower case.
             values = [value for name, value in self._raw if name == b"content-type"]
@@ -357,3 +350,17 @@ class Request:
     def __repr__(self) -> str:
         # The query may hold tokens, so it is not shown.
         return f"<Request {self.method} {self.target.partition('?')[0]}>"
+
+
+class _Bare(Request):
+    """A request that a door fills in itself; made in half the time."""
+
+    __init__ = object.__init__
+
+
+def from_wire(method: str, target: str, raw: list[tuple[bytes, bytes]], host: str, peer: str | None) -> Request:
+    """A request from a door that has checked the framing and the Host itself; the body is set by it later."""
+    request: Request = _Bare()
+    request.method, request.target = method, target
+    request._raw, request._host, request.peer = raw, host, peer
+    return request

@@ -22,6 +22,8 @@ from .serving import BODYLESS, STATUS_LINES
 logger = logging.getLogger("turnout.server")
 
 _JOIN = 65_536  # a body up to this size is sent in one piece with its head
+_SIZES = [b"%d\r\n\r\n" % size for size in range(1_024)]  # the end of a head, by the length of the body
+_SIZED = len(_SIZES)
 
 
 class Answering(Reading):
@@ -44,43 +46,71 @@ class Answering(Reading):
         if kept is not None and (answer := kept(coming.request)) is not None:
             self._answered(coming, answer)
             return
-        context = coming.context = serving.context.copy()
+        context = serving.context.copy()
         try:
             outcome = start(serving.app.fetch(coming.request), serving.loop, context)
         except BaseException as exc:  # at once; SystemExit too, which a parser's callback could not let through
             self._failed(coming, exc)
             return
         if isinstance(outcome, Response):
+            if outcome.chunks is not None:
+                coming.context = context
             self._answered(coming, outcome)
         else:
+            coming.context = context
             self._task = outcome
             outcome.add_done_callback(self._task_done)
 
     def _answered(self, coming: Incoming, response: Response) -> None:
         """The app has answered: write it, or begin to stream it."""
-        request = coming.request
         if response.chunks is not None:
-            coming.response = response
-            # In a step of its own, since the handler's is over; in the same context.
-            try:
-                outcome = start(self._write_stream(coming, request, response), self.serving.loop, coming.context)
-            except BaseException as exc:
-                self._failed(coming, exc)
-                return
-            if isinstance(outcome, asyncio.Task):
-                self._task = outcome
-                outcome.add_done_callback(self._task_done)
-            else:
-                self._streamed(coming, response, outcome)
+            self._begin_stream(coming, response)
             return
-        status = response.status
+        request, serving = coming.request, self.serving
+        status, headers, body = response.status, response._headers, response.body
         try:
-            self._write_whole(coming, request, response)
+            if (
+                (headers is None or type(headers) is FixedHeaders)
+                and coming.keep_alive
+                and coming.complete
+                and request.method != "HEAD"
+                and len(body) <= _JOIN
+            ):
+                kind = response._type if headers is None else headers.block
+                head = serving.heads.get((status, kind)) or serving.ready_head(response, kind)
+            else:
+                head = b""
+            if head and not self.gone:
+                # As "%b%d\r\n\r\n%b" would, which takes twice as long.
+                size = len(body)
+                self.transport.write(head + (_SIZES[size] if size < _SIZED else b"%d\r\n\r\n" % size) + body)
+            else:
+                self._write_whole(coming, request, response)
         except Exception as exc:
-            status = self._write_instead(coming, request, exc)
+            head, status = b"", self._write_instead(coming, request, exc)
         if request.after_work is not None:
-            self.serving.app.sent(request, response)
-        self._finished(coming, status)
+            serving.app.sent(request, response)
+        if not head:
+            self._finished(coming, status)
+            return
+        # What _finished does where the connection stays.
+        self._release(coming)
+        if serving.access is not None:
+            self._note(coming, status)
+
+    def _begin_stream(self, coming: Incoming, response: Response) -> None:
+        coming.response = response
+        # In a step of its own, since the handler's is over; in the same context.
+        try:
+            outcome = start(self._write_stream(coming, coming.request, response), self.serving.loop, coming.context)
+        except BaseException as exc:
+            self._failed(coming, exc)
+            return
+        if isinstance(outcome, asyncio.Task):
+            self._task = outcome
+            outcome.add_done_callback(self._task_done)
+        else:
+            self._streamed(coming, response, outcome)
 
     def _write_instead(self, coming: Incoming, request: Request, exc: BaseException) -> int:
         """An answer that cannot be put on the wire as it is becomes a 500: nothing of it is left out."""
@@ -178,19 +208,7 @@ class Answering(Reading):
     def _write_whole(self, coming: Incoming, request: Request, response: Response) -> None:
         if self.gone:
             return
-        body, status, headers = response.body, response.status, response._headers
-        if (
-            (headers is None or type(headers) is FixedHeaders)
-            and coming.keep_alive
-            and coming.complete
-            and request.method != "HEAD"
-            and len(body) <= _JOIN
-        ):
-            kind = response._type if headers is None else headers.block
-            head = self.serving.heads.get((status, kind)) or self.serving.ready_head(response, kind)
-            if head:
-                self.transport.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
-                return
+        body, status = response.body, response.status
         head = STATUS_LINES[status] + guard.head_bytes(response) + self.serving.date
         if status in BODYLESS:
             body = b""

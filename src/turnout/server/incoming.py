@@ -85,5 +85,7 @@ class Incoming:
 class Whole(Incoming):
     """A request that came whole, read without the parser; it leaves the connection open."""
 
-    keep_alive = True
-    complete = True
+    def __init__(self, connection: Reading) -> None:
+        super().__init__(connection)
+        # Of the object, where they are found sooner: it serves many requests.
+        self.keep_alive = self.complete = True

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 
-from .incoming import Incoming
+from ..http.headers import RawFields
+from .incoming import Incoming, Whole
 
 if TYPE_CHECKING:
     from .reading import Known
@@ -49,14 +50,17 @@ class Link(asyncio.Protocol):
         self._head_start = b""
         self._in_body = False
         self._url = b""
-        self._fields: list[tuple[bytes, bytes]] = []
+        self._fields = RawFields()
         self._special: list[tuple[bytes, bytes]] = []
         self._since = serving.now  # when the present state began
         self._stalled_since = 0.0
         self._stalled_size = 0
         self._served = False  # has answered a request before
         self._ended: Incoming | None = None  # the request whose last byte the parser has just seen
-        self._known: Known | None = None  # of the last request, if it came in one piece
+        # Of the last request, if it came in one piece. Only while the next one may be begun the moment it is here: the
+        # parser stands between two messages, and nothing is held, waits, lingers or is about to be closed.
+        self._known: Known | None = None
+        self._spare: Whole | None = None  # from a request that is answered, for one that is known
 
     # -- from the transport
 
@@ -125,6 +129,7 @@ class Link(asyncio.Protocol):
 
     def _stop_reading(self) -> None:
         self._closing = True
+        self._known = None
         self._held = b""
 
     def _linger(self) -> None:

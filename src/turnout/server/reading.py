@@ -17,7 +17,7 @@ from ..errors import HTTPError
 from ..http import guard
 from ..http.body import Body
 from ..http.headers import RawFields
-from ..http.request import Request
+from ..http.request import from_wire
 from .incoming import Incoming, Whole
 from .link import Link
 
@@ -33,6 +33,7 @@ _KNOWN_BLOCK = 4_096  # a longer header block is not kept for comparison
 # Origin-form, without the characters that _target refuses.
 _is_plain_target = re.compile(rb"/[\x21\x22\x24-\x5b\x5d-\x7e]*").fullmatch
 _METHODS = {name.encode(): name for name in guard.METHODS}
+_TARGETS = 1_000  # request lines kept, and Host values
 _FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
 # A method that no parser knows (RFC 9110 section 9.1), as far as it has come.
 _begins_with_token = re.compile(rb"[\r\n]*[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: |\Z)").match
@@ -42,9 +43,10 @@ class Known(NamedTuple):
     """A header block that the parser has accepted: its bytes, and what came out of them."""
 
     tail: bytes  # from the version in the request line to the empty line
-    size: int  # of the tail and the body that follows
-    fields: list[tuple[bytes, bytes]]
+    length: int  # of the body that follows
+    fields: RawFields
     host: str
+    content_type: str
 
 
 class Refused(Exception):
@@ -55,6 +57,9 @@ class Reading(Link):
     """The reading half of a connection."""
 
     def data_received(self, data: bytes) -> None:
+        known = self._known
+        if known is not None and self._current is None and self._begin_known(known, data):
+            return
         if self._lingering >= 0:
             self._lingering -= len(data)
             if self._lingering <= 0:
@@ -64,11 +69,7 @@ class Reading(Link):
             return
         if self._held or self._feeding:
             self._held += data
-            return
-        known = self._known
-        if known is not None and self._current is None and self._coming is None and self._begin_known(known, data):
-            return
-        if len(data) <= _SLICE and not self._waiting:
+        elif len(data) <= _SLICE and not self._waiting:
             self._feed(data)
             if self._coming is not None:
                 self._begin_unfinished()
@@ -84,43 +85,51 @@ class Reading(Link):
         request line differs then, so only that is read anew, by rules at least as strict; the
         parser stands between two messages and need not know. False: nothing was done.
         """
-        tail = known.tail
-        at = len(data) - known.size
+        tail, length, fields, host, content_type = known
+        at = len(data) - len(tail) - length
         if at <= 0 or not data.startswith(tail, at):
-            self._known = None
             return False
-        verb, _, url = data[:at].partition(b" ")
-        method = _METHODS.get(verb)
-        target = self.serving.targets.get(url) or self._known_target(url)
-        if method is None or target is None:
+        asked = self.serving.asked.get(data[:at]) or self._read_line(data[:at])
+        if asked is None:
             return False
-        coming = Whole(self)
-        coming.request = request = Request.from_wire(method, target, known.fields, known.host, self.peer)
-        request._whole = data[at + len(tail) :]
+        request = from_wire(*asked, fields, host, self.peer)
+        if length:
+            request._content_type = content_type
+            request._whole = data[-length:]
+        coming = self._spare or Whole(self)
+        self._spare = None
+        coming.request = request
         self._begin(coming)
+        if self._current is None and coming.response is None:
+            # Answered at once and not by a stream: nobody else has seen it.
+            coming.request = Incoming.request
+            self._spare = coming
         return True
 
-    def _known_target(self, url: bytes) -> str | None:
-        """A target that needs no second look, or None: anything unusual is the parser's and ``_target``'s."""
-        if not _is_plain_target(url) or len(url) > self.settings.max_path_bytes:
+    def _read_line(self, line: bytes) -> tuple[str, str] | None:
+        """Method and target, where they need no second look; anything unusual is the parser's and ``_target``'s."""
+        verb, _, url = line.partition(b" ")
+        method = _METHODS.get(verb)
+        if method is None or not _is_plain_target(url) or len(url) > self.settings.max_path_bytes:
             return None
-        target = url.decode()
-        if len(self.serving.targets) < 1_000 and b"?" not in url:
-            self.serving.targets[url] = target
-        return target
+        asked = method, url.decode()
+        if b"?" not in url and len(self.serving.asked) < _TARGETS:
+            self.serving.asked[line] = asked
+        return asked
 
     def _learn(self, data: bytes, coming: Incoming) -> None:
         """Remember the header block of a request that was all of *data*."""
         if not coming.keep_alive or coming.length is None or coming.expects or coming.request is None:
             return
-        if self._waiting or not self._writable:
+        if self._waiting or self._feeding or not self._writable:
             return  # a request that is known is begun at once, so it may not overtake any
         # The first line end of all has to be that of the request line: some parsers take a bare LF for one.
         begin, end = data.find(b"\n") - len(b" HTTP/1.1\r"), data.find(b"\r\n\r\n") + 4
         if not data.startswith(b" HTTP/1.1\r\n", max(begin, 0)):
             return
         if begin < end <= begin + _KNOWN_BLOCK and end + coming.length == len(data):
-            self._known = Known(data[begin:end], len(data) - begin, self._fields, coming.request.host)
+            request = coming.request
+            self._known = Known(data[begin:end], coming.length, self._fields, request.host, request.content_type)
 
     # -- the parser
 
@@ -158,6 +167,7 @@ class Reading(Link):
         return self._coming is None or self._coming.size < _UNREAD
 
     def _feed(self, data: bytes) -> None:
+        self._known = None
         self._fed = data
         if not self._in_body:
             if self._coming is not None:
@@ -243,7 +253,7 @@ class Reading(Link):
             coming.http10 = True
         else:
             coming.keep_alive = parser.should_keep_alive()
-        request = Request.from_wire(method, target, self._fields, host, self.peer)
+        request = from_wire(method, target, self._fields, host, self.peer)
         coming.request = request
         if coming.length != 0:
             request._body = Body(None, coming.read, coming.length)
@@ -330,7 +340,7 @@ class Reading(Link):
             known = host.decode("latin-1")
             if not guard.is_host(known):
                 self._refuse_now(guard.malformed_host())
-            if len(self.serving.hosts) < 1_000:
+            if len(self.serving.hosts) < _TARGETS:
                 self.serving.hosts[host] = known
         return known
 

@@ -52,7 +52,8 @@ class Serving:
         self.date = b""
         # Up to the length, by the second: of plain answers by their type, of those with fixed fields by these.
         self.heads: dict[tuple[int, str | bytes | None], bytes] = {}
-        self.targets: dict[bytes, str] = {}  # targets seen to be well formed; static paths come again and again
+        # Methods and targets by what stands before the version, where it is well formed; paths come again and again.
+        self.asked: dict[bytes, tuple[str, str]] = {}
         self.tick()
 
     def connection(self) -> Connection:
