@@ -245,12 +245,18 @@ class App:
             return route
         if request._host not in self._good_hosts:
             self._judge_host(request)
+        if not self._slash:
+            found = self._table.match_last(path)
+            if found is not None:
+                request._path = path
+                route, request.params = found
+                return route
         if not path.startswith("/"):
             if path == "*" and request.method == "OPTIONS":
                 return self._whole_server()
             raise BadRequest("The request target must be a path that starts with /", code="invalid_path")
         if not self._slash and is_plain(path):
-            match = self._table.match_plain(path)
+            match = self._table.match(path[1:].split("/"))
             if match is None:
                 raise NotFound()
             request._path, request.params = path, match.params

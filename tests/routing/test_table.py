@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from turnout.routing.pattern import Pattern
-from turnout.routing.table import Table
+from turnout.routing.table import Match, Table
 
 
 def table(*patterns: str) -> Table[str]:
@@ -204,12 +204,29 @@ def test_a_path_without_escapes_finds_the_same_the_short_way(patterns, paths):
     routes.freeze()
     for segments in paths:
         plain = "/" + "/".join(segments)
-        if plain not in routes.static:
-            assert routes.match_plain(plain) == routes.match(segments), plain
+        found = routes.match_last(plain)
+        if found is not None and plain not in routes.static:
+            assert Match(*found) == routes.match(segments), plain
 
 
 def test_an_optional_rest_below_a_static_neighbour_keeps_its_own_root():
     routes = table("/posts/[id]", "/posts/drafts/[[...rest]]")
     routes.freeze()
-    assert routes.match_plain("/posts/drafts") == routes.match(["posts", "drafts"])
-    assert routes.match_plain("/posts/1").params == {"id": "1"}
+    assert routes.match_last("/posts/drafts") is None
+    assert routes.match(["posts", "1"]).params == {"id": "1"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        ("/posts/1", "1"), ("/posts/a-b_c.d", "a-b_c.d"), ("/posts/@me", "@me"),
+        ("/posts/", None), ("/posts/..", None), ("/posts/.x", None), ("/posts/%41", None), ("/posts/a\\", None),
+        ("/posts/\u0663", None), ("/posts/a%2Fb", None), ("//1", None), ("/posts//1", None), ("/x/../posts/1", None),
+        ("posts/1", None), ("1", None), ("*", None), ("", None),
+    ],
+)  # fmt: skip
+def test_the_short_way_finds_only_what_is_canonical_as_it_stands(raw, value):
+    routes = table("/posts/[id]", "/[top]")
+    routes.freeze()
+    found = routes.match_last(raw)
+    assert found == (None if value is None else (routes.match(["posts", value]).value, {"id": value}))

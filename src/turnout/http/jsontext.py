@@ -123,13 +123,21 @@ def text_converter(model: Any) -> Callable[[list[tuple[str, str]]], Any]:
 
     The function raises ValidationFailed with every failure.
     """
-    return _text_converter(model)
+    return _text_converters(model)[0]
+
+
+def flat_converter(model: Any) -> Callable[[dict[str, str]], Any] | None:
+    """``text_converter`` for texts that stand by their names already; None where a name may have several."""
+    return _text_converters(model)[1]
 
 
 @lru_cache(maxsize=1024)
-def _text_converter(model: Any) -> Callable[[list[tuple[str, str]]], Any]:
+def _text_converters(
+    model: Any,
+) -> tuple[Callable[[list[tuple[str, str]]], Any], Callable[[dict[str, str]], Any] | None]:
     if _holds_pydantic(model):
-        return _pydantic_text_converter(model)
+        return _pydantic_text_converter(model), None
+    only_text = False
     make: Callable[..., Any] = msgspec.convert
     if failures.takes_dict(model):
         # Only a dict has keys that may be meant as numbers; the option costs any model a quarter of a microsecond.
@@ -144,21 +152,26 @@ def _text_converter(model: Any) -> Callable[[list[tuple[str, str]]], Any]:
         every_list = every_float = False
         lists = frozenset(field.key for field in fields if failures.takes_list(field.type))
         floats = frozenset(field.key for field in fields if _mentions(field.type, float))
+        # A member that may be text stays text; to say strict=False costs any model half as much again.
+        only_text = all(_mentions(field.type, str) and not failures.takes_list(field.type) for field in fields)
     msgspec.convert({}, dict[str, model])  # so that a model that msgspec cannot make raises at load
 
     def convert(pairs: list[tuple[str, str]]) -> Any:
         flat: dict[str, Any] = dict(pairs)
         if every_list or lists or len(flat) != len(pairs):
             flat = _flat(pairs, None if every_list else lists)
+        return convert_flat(flat)
+
+    def convert_flat(flat: dict[str, Any]) -> Any:
         try:
-            value = make(flat, model, strict=False)
+            value = make(flat, model) if only_text else make(flat, model, strict=False)
         except msgspec.ValidationError as exc:
             raise _unfit(failures.failures(flat, model, strict=False) or [failures.failure(str(exc))]) from None
         if floats or every_float:
             _check_finite(flat, None if every_float else floats)
         return value
 
-    return convert
+    return convert, None if every_list or lists else convert_flat
 
 
 def _flat(pairs: list[tuple[str, str]], lists: frozenset[str] | None) -> dict[str, Any]:

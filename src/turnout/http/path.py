@@ -16,7 +16,9 @@ from ..errors import BadRequest
 _SAFE = "-._~!$&'()*+,;=:@"
 # Whether a raw path is canonical as it stands: no escape, no dot segment, no empty segment. Split at "/" it gives
 # its segments.
-is_plain = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9_.~!$&'()*+,;=:@-]*)+").fullmatch
+_PLAIN_SEGMENT = r"[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9_.~!$&'()*+,;=:@-]*"
+is_plain = re.compile(rf"(?:/{_PLAIN_SEGMENT})+").fullmatch
+is_plain_segment = re.compile(_PLAIN_SEGMENT).fullmatch
 _bad_escape = re.compile(r"%(?![0-9A-Fa-f]{2})").search
 
 

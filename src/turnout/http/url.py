@@ -18,6 +18,7 @@ from ..errors import BadRequest, ConfigError, HTTPError
 V = TypeVar("V")
 
 MAX_QUERY_FIELDS = 1000
+_SHORT = 500  # characters of a query
 
 _DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 # All but the special-query percent-encode set: control, blank, non-ASCII and " # < > '.
@@ -199,6 +200,21 @@ def parse_fields(
                 name, _, value = field.partition("=")
                 pairs.append((name, value))
     return pairs
+
+
+def flat_fields(text: str, max_fields: int) -> dict[str, str] | None:
+    """The fields of *text* by name, where it is short, has no escapes and has no name twice; None elsewhere."""
+    if not text:
+        return {}
+    if "%" in text or "+" in text or len(text) > _SHORT:
+        return None
+    flat: dict[str, str] = {}
+    for field in text.split("&"):
+        name, _, value = field.partition("=")
+        if name in flat or not field:
+            return None
+        flat[name] = value
+    return flat if len(flat) <= max_fields else None
 
 
 def _percent_decode(text: str) -> str:

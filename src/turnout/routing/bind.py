@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 import functools
 import re
+import sys
 import types
 import typing
 from collections.abc import Awaitable, Callable, Iterable
@@ -27,7 +28,7 @@ from ..errors import ConfigError, NotFound
 from ..http import jsontext
 from ..http.request import Request
 from ..http.response import Response, to_response
-from ..http.url import URLSearchParams, parse_fields
+from ..http.url import URLSearchParams, flat_fields, parse_fields
 from .pattern import RESERVED, Kind, Pattern
 from .signature import (
     EMPTY,
@@ -329,17 +330,23 @@ def _fill_query(parameter: Parameter, site: _Site) -> Fill:
             "annotate query with a msgspec Struct, a dataclass, a TypedDict or a pydantic model",
         ) from exc
 
+    convert_flat = jsontext.flat_converter(parameter.type)
+
     def fill(request: Request) -> Any:
         # What request.search_params is made of, without making it.
-        return convert(parse_fields(request.target.partition("?")[2], request.limits.max_query_fields))
+        query, most = request.target.partition("?")[2], request.limits.max_query_fields
+        if convert_flat is not None:
+            flat = flat_fields(query, most)
+            if flat is not None:
+                return convert_flat(flat)
+        return convert(parse_fields(query, most))
 
     return fill
 
 
 def _read(parameter: Parameter, site: _Site) -> Read:
-    from ..http.form import FormData
-
-    if parameter.type is FormData:
+    form = sys.modules.get("turnout.http.form")  # where nobody has loaded it, nobody means it
+    if form is not None and parameter.type is form.FormData:
         return Request.form_data
     if parameter.type is bytes:
         return Request.bytes

@@ -96,7 +96,7 @@ class Table(Generic[V]):
         self._note_last(self._root, [])
 
     def _note_last(self, node: _Node, way: list[str]) -> None:
-        """Note under *node* each parameter that ends a path of static names, for ``match_plain``."""
+        """Note under *node* each parameter that ends a path of static names, for ``match_last``."""
         # Where a static neighbour has an optional catch-all, "/a/b" may be that one's and not "/a/[x]".
         alone = not any(child.optional_rest for child in node.static.values())
         if node.param is not None and node.param.end is not None and alone:
@@ -104,14 +104,19 @@ class Table(Generic[V]):
         for name, child in node.static.items():
             self._note_last(child, [*way, name])
 
-    def match_plain(self, canonical: str) -> Match[V] | None:
-        """``match`` for a path that is canonical as it stands, without escapes, and not in ``static``."""
-        # Most parameters are the last segment of a path that is static up to there, as in /posts/[id].
-        way, _, last = canonical.rpartition("/")
+    def match_last(self, raw: str) -> tuple[V, Params] | None:
+        """``match`` for a *raw* path, not in ``static``, that is static up to its last segment; None for any other.
+
+        What it finds is canonical as it stands. Most parameters are there, as in /posts/[id].
+        """
+        way, slash, last = raw.rpartition("/")
         leaf = self._last.get(way)
-        if leaf is not None:
-            return Match(leaf.value, {leaf.slugs[0]: last})
-        return self.match(canonical[1:].split("/"))
+        if leaf is None or not slash:
+            return None
+        # isalnum first: a pattern costs five times as much.
+        if (last.isalnum() and last.isascii()) or path.is_plain_segment(last):
+            return leaf.value, {leaf.slugs[0]: last}
+        return None
 
     def match(self, segments: list[str]) -> Match[V] | None:
         """Find the route for decoded *segments* (``[]`` is ``/``), or None."""
