@@ -387,7 +387,7 @@ class _Reader:
 
 
 # A worker reads the settings that its supervisor has read: what is kept from then need not be made, nor held, twice.
-_hints = cache(get_type_hints)
+_hints: Callable[[type[Any]], dict[str, Any]] = cache(get_type_hints)
 
 
 @lru_cache(maxsize=1)
