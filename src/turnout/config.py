@@ -309,7 +309,7 @@ class _Reader:
 
     def fields(
         self,
-        kind: type[Any],
+        kind: Any,
         table: dict[str, Any],
         section: str,
         skip: frozenset[str] = frozenset(),
@@ -387,7 +387,7 @@ class _Reader:
 
 
 # A worker reads the settings that its supervisor has read: what is kept from then need not be made, nor held, twice.
-_hints: Callable[[type[Any]], dict[str, Any]] = cache(get_type_hints)
+_hints = cache(get_type_hints)
 
 
 @lru_cache(maxsize=1)
