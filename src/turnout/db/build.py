@@ -8,7 +8,6 @@ changes: every method gives a new one, so a base may be shared. It holds two tup
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Awaitable, Generator, Iterable, Mapping, Sequence
 from typing import (
@@ -537,8 +536,10 @@ def _mapping(row: Any) -> Mapping[str, Any]:
         return row
     if isinstance(row, msgspec.Struct):
         return {name: getattr(row, name) for name in row.__struct_fields__}
-    if dataclasses.is_dataclass(row) and not isinstance(row, type):
-        return {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
+    if hasattr(type(row), "__dataclass_fields__"):
+        from dataclasses import fields
+
+        return {field.name: getattr(row, field.name) for field in fields(row)}
     dump = getattr(row, "model_dump", None)
     if dump is not None:
         return cast("Mapping[str, Any]", dump())
@@ -591,11 +592,13 @@ def _gives(shape: Shape, schema: Schema) -> tuple[str, ...]:
 def _needs(model: Any) -> list[str]:
     if isinstance(model, type) and issubclass(model, msgspec.Struct):
         return [field.encode_name for field in msgspec.structs.fields(model) if field.required]
-    if dataclasses.is_dataclass(model):
+    if hasattr(model, "__dataclass_fields__"):
+        from dataclasses import MISSING, fields
+
         return [
             field.name
-            for field in dataclasses.fields(model)
-            if field.init and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+            for field in fields(model)
+            if field.init and field.default is MISSING and field.default_factory is MISSING
         ]
     pydantic = getattr(model, "model_fields", None)
     if pydantic is not None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -30,8 +29,7 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-@dataclass(frozen=True, slots=True)
-class Type:
+class Type(msgspec.Struct, frozen=True, eq=False):
     """A logical type: PostgreSQL's internal name, its arguments, and whether it is an array of them.
 
     Args:
@@ -42,8 +40,20 @@ class Type:
     name: str
     args: tuple[int, ...] = ()
     array: bool = False
-    cast: str = field(default="", compare=False)
-    read: Literal["", "text", "json"] = field(default="", compare=False)
+    cast: str = ""
+    read: Literal["", "text", "json"] = ""
+
+    def __eq__(self, other: object) -> bool:
+        """How one is cast and read follows from what it is."""
+        if not isinstance(other, Type):
+            return NotImplemented
+        return self.name == other.name and self.args == other.args and self.array == other.array
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other  # Struct's own compares every field, or nothing
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.args, self.array))
 
     def __str__(self) -> str:
         args = f"({','.join(map(str, self.args))})" if self.args else ""
