@@ -749,6 +749,20 @@ async def test_while_draining_every_answer_closes_and_what_is_pipelined_behind_i
     assert calls == ["/", "/?wait"]
 
 
+async def test_a_request_that_has_arrived_and_is_not_read_yet_is_answered_when_idle_connections_close() -> None:
+    async with serve({"/": echo}) as door:
+        quiet, last = await door.connect(), await door.connect()
+        for client in (quiet, last):
+            assert (await client.asks(get())).status == 200
+        last.send_now(post("/", b"once"))  # and no turn of the loop before what follows
+        door.serving.drain()
+        door.serving.close_idle()
+
+        answer = await last.answer()
+        assert (answer.status, answer.body, answer.closes) == (200, b"once", True)
+        assert await quiet.is_closed() and await last.is_closed()
+
+
 async def test_idle_connections_close_and_busy_ones_finish_when_asked_to_close_idle() -> None:
     release = asyncio.Event()
 

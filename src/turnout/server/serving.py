@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from typing import TYPE_CHECKING
 
@@ -98,12 +99,32 @@ class Serving:
         return head
 
     def close_idle(self) -> None:
-        """Close connections between requests."""
-        for connection in tuple(self.connections):
-            if connection.idle:
+        """Close connections between requests.
+
+        But not one whose next request has arrived and is only not read yet: closed now, it would be lost, and
+        a proxy sends a POST no second time. It is answered, and closes then.
+        """
+        idle = [connection for connection in self.connections if connection.idle]
+        unread = _unread(idle)
+        for connection in idle:
+            if connection not in unread:
                 connection.close()
 
     def cancel_all(self) -> None:
         """Cancel every handler and drop every connection."""
         for connection in tuple(self.connections):
             connection.abort()
+
+
+def _unread(connections: Iterable[Connection]) -> set[Connection]:
+    """Those of *connections* for which bytes, or the client's end, lie in the system."""
+    if not hasattr(select, "poll"):  # Windows
+        return set()
+    by_file = {}
+    poll = select.poll()
+    for connection in connections:
+        sock = connection.transport.get_extra_info("socket")
+        if sock is not None and (file := sock.fileno()) >= 0:
+            by_file[file] = connection
+            poll.register(file, select.POLLIN)
+    return {by_file[file] for file, _ in poll.poll(0)}
