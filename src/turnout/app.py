@@ -36,6 +36,8 @@ from .threads import Threads
 if TYPE_CHECKING:
     import asyncio
 
+    from .routing.bind import Call
+
 logger = get_logger("turnout.app")
 
 ErrorHandler = Callable[[Exception, Request], Awaitable[Response | None]]
@@ -46,6 +48,7 @@ class Route:
     """What one ``route.py`` answers with: its methods, each a whole chain composed at load.
 
     Args:
+        methods: What they give becomes a response as what a handler returns does.
         probe: Answers whatever the Host and however busy.
     """
 
@@ -58,7 +61,7 @@ class Route:
         self,
         pattern: Pattern,
         file: Path,
-        methods: dict[str, Endpoint],
+        methods: dict[str, Call],
         *,
         body_limit: int | None = None,
         max_duration: float | None = None,
@@ -159,6 +162,8 @@ class App:
             if request._host not in self._good_hosts or admission.in_flight > admission.max_in_flight:
                 self._admit(request, route)
             response = await (route.methods.get(request.method) or self._no_method(route, request))(request)
+            if type(response) is not Response:
+                response = to_response(response)
         except Exception as exc:
             response = self._failed(exc, request)
         except BaseException:  # cancellation, mostly, which is known by its name only where asyncio is loaded
@@ -428,10 +433,10 @@ def _moved(route: Route, location: str) -> Route:
     return Route(route.pattern, route.file, dict.fromkeys(guard.METHODS, redirect), probe=route.probe)
 
 
-def sized(endpoint: Endpoint) -> Endpoint:
+def sized(endpoint: Call) -> Call:
     """*endpoint* behind the check that a declared body length is within the limit."""
 
-    def checked(request: Request) -> Awaitable[Response]:
+    def checked(request: Request) -> Awaitable[Any]:
         if request._body is not None:
             request._body.check(request.body_limit or request.limits.body_bytes)
         return endpoint(request)

@@ -24,10 +24,10 @@ from .http.cors import Cors
 from .http.fetch import PROBES
 from .http.guard import AllowedHosts
 from .http.request import Request
-from .http.response import Response
+from .http.response import Response, to_response
 from .logger import get_logger
 from .middleware import Endpoint, Middleware, compose
-from .routing.bind import bind
+from .routing.bind import Call, calling, responding
 from .routing.manifest import INSTRUMENTATION, ActionFile, Built, Manifest, RouteFile
 from .routing.module import (
     RouteConfig,
@@ -220,7 +220,7 @@ def _later(file: RouteFile, root: Path, threads: Threads, shared: Cors | None) -
             route.methods, route.allow = {name: entered(each) for name, each in found.methods.items()}, found.allow
             if method not in found.methods:
                 raise ConfigError(f"{method} is gone since the build", file=file.file, cure="run turnout build again")
-            return await found.methods[method](request)
+            return to_response(await found.methods[method](request))
 
         return entered(load)
 
@@ -253,8 +253,10 @@ def _load_route(
     chain += cast(list[Middleware], [load_middleware(each, root) for each in file.middleware])
     handlers = cast(list[ErrorHandler], [load_error(each, root) for each in file.errors])
 
-    def endpoint(method: str) -> Endpoint:
-        bound = bind(exports.handlers[method], file.pattern, file.file, threads.run)
+    def endpoint(method: str) -> Call:
+        bound = calling(exports.handlers[method], file.pattern, file.file, threads.run)
+        if chain or handlers or (method == "GET" and (config.cache or config.revalidate)):
+            bound = responding(bound)
         if method == "GET":
             bound = keeping(bound)
         return answering(handlers, compose(chain, bound if method in ("GET", "HEAD", "OPTIONS") else sized(bound)))

@@ -309,9 +309,18 @@ class Request:
 
     async def decode_json(self, decode: Callable[[Any], Model]) -> Model:
         """The body through a decoder made at load; see ``json``."""
-        if not is_json(self.content_type):
+        body = self.json_body()
+        return decode(await self._read(self.limits.json_bytes) if body is None else body)
+
+    def json_body(self) -> _Bytes | None:
+        """The body of a request that says it is JSON; None where it is not all here, or is over its limit.
+
+        Raises:
+            UnsupportedMediaType: the content type is another.
+        """
+        if self.content_type != "application/json" and not is_json(self.content_type):
             raise UnsupportedMediaType("Send the body as JSON, with Content-Type: application/json")
-        return decode(await self._read(self.limits.json_bytes))
+        return self._here(self.body_limit or self.limits.json_bytes)
 
     async def form_data(self) -> FormData:
         """The body as a form: urlencoded or multipart; read once and kept.
@@ -342,10 +351,12 @@ class Request:
 
     async def _read(self, limit: int) -> _Bytes:
         limit = self.body_limit or limit
+        here = self._here(limit)
+        return await self.body.whole(limit) if here is None else here
+
+    def _here(self, limit: int) -> _Bytes | None:
         whole = self._whole
-        if whole is not None and self._body is None and len(whole) <= limit:
-            return whole
-        return await self.body.whole(limit)
+        return whole if whole is not None and self._body is None and len(whole) <= limit else None
 
     def __repr__(self) -> str:
         # The query may hold tokens, so it is not shown.

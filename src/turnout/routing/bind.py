@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import date, datetime
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -45,10 +45,12 @@ from .signature import (
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Handler = Callable[..., Any]
+Awaited = Callable[..., Awaitable[Any]]
 RunSync = Callable[..., Awaitable[Any]]
 
+Call = Callable[[Request], Awaitable[Any]]
 Fill = Callable[[Request], Any]
-Read = Callable[[Request], Awaitable[Any]]
+LATER: Any = object()  # in place of a body that has not come yet
 
 
 class Parameter(Struct, frozen=True):
@@ -64,6 +66,13 @@ class Parameter(Struct, frozen=True):
     source: Literal["request", "params", "path", "query", "body"]
     type: Any
     by_keyword: bool = False
+
+
+class Read(NamedTuple):
+    """How a body is read: at once, which gives ``LATER`` where that cannot be, and by waiting for it."""
+
+    now: Callable[[Request], Any]
+    later: Callable[[Request], Awaitable[Any]]
 
 
 class Plan(Struct, frozen=True):
@@ -108,6 +117,24 @@ def plan(handler: Handler, pattern: Pattern, where: Path | str) -> Plan:
 def bind(handler: Handler, pattern: Pattern, where: Path | str, run_sync: RunSync) -> Endpoint:
     """Make the coroutine function that calls *handler* for a request and gives its Response.
 
+    Args and Raises: as ``calling``.
+    """
+    return responding(calling(handler, pattern, where, run_sync))
+
+
+def responding(call: Call) -> Endpoint:
+    """*call* with what it gives made a Response: for what stands around a handler and looks at its answer."""
+
+    async def endpoint(request: Request) -> Response:
+        result = await call(request)
+        return result if type(result) is Response else to_response(result)
+
+    return endpoint
+
+
+def calling(handler: Handler, pattern: Pattern, where: Path | str, run_sync: RunSync) -> Call:
+    """Make the function that calls *handler* for a request; to be awaited, it gives what the handler returns.
+
     Args:
         where: The route's file, for messages.
         run_sync: ``await run_sync(function, *args)`` runs a function in a thread, in the
@@ -129,90 +156,76 @@ def bind(handler: Handler, pattern: Pattern, where: Path | str, run_sync: RunSyn
     return _request_first(call, fills[1:]) if read is None else _request_first_body_last(call, fills[1:], read)
 
 
-# -- the endpoints, by shape: one coroutine each, and neither a list nor a dictionary where the shape is common.
-# The body is always read last: a path that does not exist is refused without waiting for it.
+# -- the calls, by shape. Where it is common they have neither a list nor a dictionary, and no coroutine of their own
+# around the handler's. The body is always read last: a path that does not exist is refused without waiting for it.
 
 
-def _request_first(call: Handler, fills: list[Fill]) -> Endpoint:
+def _request_first(call: Awaited, fills: list[Fill]) -> Call:
+    if not fills:
+        return call
+    if len(fills) == 1:
+        (fill,) = fills
+        return lambda request: call(request, fill(request))
+    first, second = fills
+    return lambda request: call(request, first(request), second(request))
+
+
+def _request_first_body_last(call: Awaited, fills: list[Fill], read: Read) -> Call:
+    now, later = read
+
     if not fills:
 
-        async def endpoint(request: Request) -> Response:
-            result = await call(request)
-            return result if type(result) is Response else to_response(result)
+        def called(request: Request) -> Awaitable[Any]:
+            body = now(request)
+            if body is LATER:
+                return _with_body(call, [request], later(request))
+            return call(request, body)
 
     elif len(fills) == 1:
         (fill,) = fills
 
-        async def endpoint(request: Request) -> Response:
-            result = await call(request, fill(request))
-            return result if type(result) is Response else to_response(result)
+        def called(request: Request) -> Awaitable[Any]:
+            value, body = fill(request), now(request)
+            return (
+                call(request, value, body) if body is not LATER else _with_body(call, [request, value], later(request))
+            )
 
     else:
         first, second = fills
 
-        async def endpoint(request: Request) -> Response:
-            result = await call(request, first(request), second(request))
-            return result if type(result) is Response else to_response(result)
+        def called(request: Request) -> Awaitable[Any]:
+            values, body = [request, first(request), second(request)], now(request)
+            return _with_body(call, values, later(request)) if body is LATER else call(*values, body)
 
-    return endpoint
-
-
-def _request_first_body_last(call: Handler, fills: list[Fill], read: Read) -> Endpoint:
-    if not fills:
-
-        async def endpoint(request: Request) -> Response:
-            result = await call(request, await read(request))
-            return result if type(result) is Response else to_response(result)
-
-    elif len(fills) == 1:
-        (fill,) = fills
-
-        async def endpoint(request: Request) -> Response:
-            result = await call(request, fill(request), await read(request))
-            return result if type(result) is Response else to_response(result)
-
-    else:
-        first, second = fills
-
-        async def endpoint(request: Request) -> Response:
-            result = await call(request, first(request), second(request), await read(request))
-            return result if type(result) is Response else to_response(result)
-
-    return endpoint
+    return called
 
 
-def _any_fills(call: Handler, fills: list[Fill], read: Read | None) -> Endpoint:
+async def _with_body(call: Awaited, values: list[Any], body: Awaitable[Any]) -> Any:
+    return await call(*values, await body)
+
+
+def _any_fills(call: Awaited, fills: list[Fill], read: Read | None) -> Call:
     if read is None:
-
-        async def endpoint(request: Request) -> Response:
-            result = await call(*[fill(request) for fill in fills])
-            return result if type(result) is Response else to_response(result)
-
-    else:
-
-        async def endpoint(request: Request) -> Response:
-            result = await call(*[fill(request) for fill in fills], await read(request))
-            return result if type(result) is Response else to_response(result)
-
-    return endpoint
+        return lambda request: call(*[fill(request) for fill in fills])
+    later = read.later
+    return lambda request: _with_body(call, [fill(request) for fill in fills], later(request))
 
 
-def _any_order(call: Handler, parameters: tuple[Parameter, ...], fills: list[Fill], read: Read | None) -> Endpoint:
+def _any_order(call: Awaited, parameters: tuple[Parameter, ...], fills: list[Fill], read: Read | None) -> Call:
     body_at = next((at for at, parameter in enumerate(parameters) if parameter.source == "body"), 0)
     names = [parameter.name for parameter in parameters if parameter.by_keyword]
     split = len(parameters) - len(names)  # those by keyword come after all others
 
-    async def endpoint(request: Request) -> Response:
+    async def called(request: Request) -> Any:
         values = [fill(request) for fill in fills]
         if read is not None:
-            values.insert(body_at, await read(request))
-        result = await call(*values[:split], **dict(zip(names, values[split:], strict=True)))
-        return result if type(result) is Response else to_response(result)
+            values.insert(body_at, await read.later(request))
+        return await call(*values[:split], **dict(zip(names, values[split:], strict=True)))
 
-    return endpoint
+    return called
 
 
-def _as_async(handler: Handler, run_sync: RunSync) -> Handler:
+def _as_async(handler: Handler, run_sync: RunSync) -> Awaited:
     """*handler* as something to await."""
 
     if is_coroutine_function(handler):
@@ -347,11 +360,11 @@ def _fill_query(parameter: Parameter, site: _Site) -> Fill:
 def _read(parameter: Parameter, site: _Site) -> Read:
     form = sys.modules.get("turnout.http.form")  # where nobody has loaded it, nobody means it
     if form is not None and parameter.type is form.FormData:
-        return Request.form_data
+        return Read(_not_now, Request.form_data)
     if parameter.type is bytes:
-        return Request.bytes
+        return Read(_not_now, Request.bytes)
     if parameter.type is str:
-        return Request.text
+        return Read(_not_now, Request.text)
     try:
         decode = jsontext.decoder(parameter.type)
     except Exception as exc:  # as above
@@ -359,7 +372,16 @@ def _read(parameter: Parameter, site: _Site) -> Read:
             f"cannot read its body as {parameter.type!r}: {exc}",
             "annotate body with a msgspec Struct, a dataclass, a TypedDict, a pydantic model, FormData, bytes or str",
         ) from exc
-    return lambda request: request.decode_json(decode)
+
+    def now(request: Request) -> Any:
+        body = request.json_body()
+        return LATER if body is None else decode(body)
+
+    return Read(now, lambda request: request.decode_json(decode))
+
+
+def _not_now(request: Request) -> Any:
+    return LATER
 
 
 # -- path parameters: text to value, or NotFound

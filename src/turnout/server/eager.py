@@ -146,7 +146,7 @@ else:
         task.bare = (coro, loop, context)
         _enter_task(loop, task)
         try:
-            outcome = context.run(send, coro)
+            outcome: Any = context.run(send, coro)
         except BaseException as exc:
             if _bare_of(task) is None:
                 # What ends a process is not raised a second time.
@@ -162,7 +162,8 @@ else:
             elif getrefcount(task) == _UNSEEN and not getweakrefcount(task):
                 task.bare = None  # or it would keep the request
                 _idle.append(kit)
-            return cast(T, outcome)
+            result: T = outcome
+            return result
         tail = task.tail if _bare_of(task) is None else _become(task)
         tail.runner, tail.waiting = runner, outcome
         return task
