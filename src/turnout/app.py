@@ -150,6 +150,7 @@ class App:
         """Answer *request*; what a handler raises becomes a response, only cancellation passes."""
         if self.own_terms:
             request.limits, request.trust, request.cors = self.limits, self.trust, self.cors
+            request.special = True
         current.set(request)
         admission = self.admission
         admission.in_flight += 1
@@ -171,7 +172,7 @@ class App:
             raise
         finally:
             admission.in_flight -= 1
-        if response.special or request.special or self.own_terms or len(response.body) >= LEAST_BYTES:
+        if response.special or request.special or len(response.body) >= LEAST_BYTES:
             response = await self._finish(request, response)
         return response
 

@@ -318,7 +318,8 @@ class Request:
         Raises:
             UnsupportedMediaType: the content type is another.
         """
-        if self.content_type != "application/json" and not is_json(self.content_type):
+        kind = self._content_type or self.content_type
+        if kind != "application/json" and not is_json(kind):
             raise UnsupportedMediaType("Send the body as JSON, with Content-Type: application/json")
         return self._here(self.body_limit or self.limits.json_bytes)
 

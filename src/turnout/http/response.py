@@ -76,10 +76,11 @@ class Response:
     def _made(cls, body: bytes, media_type: str | None, status: int, headers: HeadersInit | None) -> Response:
         """A response whose parts are known to be right; skips what __init__ has to find out."""
         if status != 200:
-            check_status(status)
+            if type(status) is not int or not 200 <= status <= 599:
+                check_status(status)
             if media_type is not None and status in _BODYLESS:
                 raise TypeError(f"a response with status {status} has no body")
-        response = cls.__new__(cls)
+        response = _new(cls)
         response.status, response.body, response._type = status, body, media_type
         if headers is not None:
             response._add(headers)

@@ -39,23 +39,25 @@ else:
         """The current task of a first step; becomes a full Task at the first look or the first wait."""
 
         __slots__ = ("bare", "tail")
-        bare: tuple[Coroutine[Any, Any, Any], asyncio.AbstractEventLoop, Context] | None
+        bare: list[Any]  # coroutine, loop and context of one that is bare; empty of a full one
         tail: _Tail
 
         def __getattribute__(self, name: str) -> Any:
             # Every look from outside passes here; asyncio's own C code does not. That makes
             # this the one place where a bare Task can be caught before somebody uses it.
-            if _bare_of(self) is not None:
+            if _bare_of(self):
                 _become(self)
             return super().__getattribute__(name)
 
     _bare_of = EagerTask.__dict__["bare"].__get__
+    _NOTHING: list[Any] = []
     _UNSEEN = 3  # references to a task that only its kit, ``start`` and the count itself know
 
     def _become(task: EagerTask) -> _Tail:
         """Fill in *task*; that schedules it to go on from its coroutine's first wait."""
-        coro, loop, context = _bare_of(task)
-        task.bare = None
+        bare = _bare_of(task)
+        coro, loop, context = bare
+        bare.clear()
         tail = task.tail = _Tail(coro)
         asyncio.Task.__init__(task, tail, loop=loop, context=context)
         return tail
@@ -143,12 +145,12 @@ else:
         except IndexError:
             kit = _made()
         runner, send, task = kit
-        task.bare = (coro, loop, context)
+        task.bare = bare = [coro, loop, context]
         _enter_task(loop, task)
         try:
             outcome: Any = context.run(send, coro)
         except BaseException as exc:
-            if _bare_of(task) is None:
+            if not bare:
                 # What ends a process is not raised a second time.
                 ends = isinstance(exc, (Exception, asyncio.CancelledError))
                 task.tail.ended = exc if ends else asyncio.CancelledError()
@@ -157,14 +159,14 @@ else:
         finally:
             _leave_task(loop, task)
         if runner.gi_yieldfrom is None:  # _has_ended, on the one way that every request takes
-            if _bare_of(task) is None:
+            if not bare:
                 task.tail.ended = StopIteration(outcome)
             elif getrefcount(task) == _UNSEEN and not getweakrefcount(task):
-                task.bare = None  # or it would keep the request
+                task.bare = _NOTHING  # or it would keep the request
                 _idle.append(kit)
             result: T = outcome
             return result
-        tail = task.tail if _bare_of(task) is None else _become(task)
+        tail = _become(task) if bare else task.tail
         tail.runner, tail.waiting = runner, outcome
         return task
 

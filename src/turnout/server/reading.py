@@ -121,7 +121,7 @@ class Reading(Link):
         """Remember the header block of a request that was all of *data*."""
         if not coming.keep_alive or coming.length is None or coming.expects or coming.request is None:
             return
-        if self._waiting or self._feeding or not self._writable:
+        if self._waiting or self._feeding or self._closing or not self._writable:
             return  # a request that is known is begun at once, so it may not overtake any
         # The first line end of all has to be that of the request line: some parsers take a bare LF for one.
         begin, end = data.find(b"\n") - len(b" HTTP/1.1\r"), data.find(b"\r\n\r\n") + 4
