@@ -8,6 +8,9 @@ from pathlib import Path
 
 from projects import make_project
 
+from turnout.cli.start import has_database
+from turnout.config import load_config
+
 HELLO = {
     "pyproject.toml": '[tool.turnout]\nallowed_hosts = ["localhost"]\n',
     "app/api/hello/route.py": 'async def GET():\n    return {"message": "Hello World!"}\n',
@@ -92,3 +95,14 @@ except ConfigError as exc:
     (root / ".env").unlink()
     (root / "pyproject.toml").write_text(f'{HELLO["pyproject.toml"]}[tool.turnout.mail]\nsender = "nobody"\n')
     assert "sender of [tool.turnout.mail]" in run(code, str(root))
+
+
+def test_a_project_has_a_database_when_its_file_is_there_or_its_address_is_a_servers(tmp_path: Path) -> None:
+    root = make_project(tmp_path, HELLO)
+    assert not has_database(load_config(root, "production", {}))
+    assert has_database(load_config(root, "production", {"DATABASE_URL": "postgresql://localhost/app"}))
+    (root / "data").mkdir()
+    (root / "data" / "app.db").touch()
+    for address in ("", "data/app.db", "sqlite:///data/app.db", f"sqlite:///{root}/data/app.db"):
+        assert has_database(load_config(root, "production", {"DATABASE_URL": address})), address
+    assert not has_database(load_config(root, "production", {"DATABASE_URL": ":memory:"}))

@@ -20,6 +20,7 @@ from ..errors import ConfigError
 from .load import configure_log, load, project_root, read_settings
 
 if TYPE_CHECKING:
+    from ..config import Config
     from ..http.fetch import Fetch
 
 
@@ -50,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
 
     root = project_root(args.folder)
     config = read_settings(root, "production")
+    if has_database(config):
+        from .. import db as _  # noqa: F401
     settings = config.server
     given = {"host": args.host, "port": args.port, "workers": args.workers, "access_log": args.access_log}
     settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
@@ -79,6 +82,11 @@ def run(args: argparse.Namespace) -> int:
         workers=workers,
         ready=lambda: print(f"ready on {address} ({workers} worker{'' if workers == 1 else 's'})", flush=True),
     )
+
+
+def has_database(config: Config) -> bool:
+    """Whether the project has a database by now, so that its workers will most likely load what asks it."""
+    return config.database_url.startswith("postgres") or Path(config.database_url).is_file()
 
 
 def share_metrics() -> None:
