@@ -115,7 +115,7 @@ class Line:
         if lease.connection is None:
             self._pass_on(lease)
             return
-        if lease.turns < MAX_TURNS and _is_open(lease.connection) and self._pass_on(lease):
+        if self._waiting and lease.turns < MAX_TURNS and _is_open(lease.connection) and self._pass_on(lease):
             return
         connection, lease.connection, lease.turns = lease.connection, None, 0
         try:
@@ -158,8 +158,8 @@ async def _release(pool: Any, connection: Any) -> None:
     is broken off; so the holder is asked directly.
     """
     holder = getattr(connection, "_holder", None)
-    if holder is None or not _is_open(connection):
+    if holder is None:
         await pool.release(connection)
-        return
-    connection._con._on_release()
-    await holder.release(None)
+    elif connection._con is not None:  # else the pool has closed it, and taken it back
+        connection._con._on_release()
+        await holder.release(None)

@@ -43,6 +43,8 @@ ACQUIRE_S, STATEMENT_S, RELOAD_S = 5.0, 30.0, 5.0
 GRACE_S, END_S = 2.0, 1.0
 _CACHE, _PREPARED = 1_000, 500
 _STALE = ("42P01", "42703", "42883", "0A000", "PGRST200", "PGRST202", "PGRST204", "PGRST205")
+_FORGOTTEN = ("26000", "42P05")  # a prepared statement that is not there, and one that is there already
+_READING, _WRITING = begin(None, True), begin(None, False)
 _COUNTED = re.compile(r"(\d+)\Z")
 
 T = TypeVar("T")
@@ -334,19 +336,24 @@ class PostgresEngine:
         entry: Raw = self._cache.get(shape) or _raw(shape)
         return not entry.reads
 
-    async def later(
+    def later(
         self, shape: Shape, values: tuple[Any, ...], owner: object | None = None, scope: Scope | None = None
-    ) -> Any:
+    ) -> Coroutine[Any, Any, Any]:
         """The answer; *owner* is the transaction it belongs to, *scope* on whose behalf it is asked."""
+        # No coroutine of its own: every step of a query would pass through it.
         if owner is not None:
-            return await self._within(self._held[owner], shape, values)
+            return self._within(self._held[owner], shape, values)
         if scope is not None:
-            return await self._with_connection(
+            return self._with_connection(
                 lambda connection: self._scoped(connection, shape, values, scope), self.waits(shape)
             )
         entry = self._cache.get(shape)
         if entry.__class__ is Compiled and entry.reads:
-            return await self._quickly(entry, shape, values)
+            return self._quickly(entry, shape, values)
+        return self._alone(shape, values)
+
+    async def _alone(self, shape: Shape, values: tuple[Any, ...]) -> Any:
+        """The program's own, in no transaction but its statement's."""
         writes = shape[0][0] != "select" and self.waits(shape)
         try:
             return await self._with_connection(lambda connection: self._run(shape, values, connection, False), writes)
@@ -405,14 +412,16 @@ class PostgresEngine:
             await self._load(connection)
         reads = shape[0][0] == "select"
         try:
-            async with _limit():
-                await self._enter(connection, begin(None, reads), scope)
+            async with asyncio.timeout(SCOPED_S + GRACE_S):  # what the server may take, and the way there and back
+                await self._enter(connection, _READING if reads else _WRITING, scope)
                 answer = await self._run(shape, values, connection, True)
                 if reads:  # what may be broken off, and never leaves a doubt
                     await connection.execute(COMMIT)
                     return answer
-        except BaseException:
+        except BaseException as exc:
             await _to_the_end(_undo(connection))
+            if isinstance(exc, TimeoutError):
+                raise from_postgres(exc) from exc
             raise
         await _commit(connection)
         return answer
@@ -422,14 +431,14 @@ class PostgresEngine:
         if not self._keeps_statements:
             await connection.execute(enter(opening, scope, "never"))
             return
-        import asyncpg
-
         process = connection.get_server_pid()
         prepared: Literal["before", "now"] = "before" if process in self._entered else "now"
         self._entered.add(process)  # it keeps the statement even if the rest fails
         try:
             await connection.execute(enter(opening, scope, prepared))
-        except (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError):
+        except Exception as exc:
+            if getattr(exc, "sqlstate", "") not in _FORGOTTEN:
+                raise
             # A pooler that nobody has told us of: the server behind the connection is not always the same.
             self._keeps_statements = False
             await connection.execute(ROLLBACK)
@@ -675,7 +684,7 @@ async def _commit(connection: Any) -> None:
 async def _together(connection: Any, work: Callable[[], Awaitable[T]]) -> T:
     """*work* in a transaction of its own."""
     try:
-        await connection.execute(begin(None, False))
+        await connection.execute(_WRITING)
         result = await work()
     except BaseException:
         await _to_the_end(_undo(connection))

@@ -69,6 +69,8 @@ def _scalar(type_: Type) -> Callable[[Any], str]:
     def write(value: Any) -> str:
         if type(value) is str:
             return value if value.isascii() and "\0" not in value else clean_text(value)
+        if type(value) is int and value.bit_length() < 64:  # most keys; longer ones have a limit
+            return str(value)
         if isinstance(value, Enum):
             return write(value.value)
         if moment and isinstance(value, (dt.datetime, dt.time)):
