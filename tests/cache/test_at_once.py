@@ -49,7 +49,13 @@ async def served(root: Path, files: dict[str, str]) -> AsyncIterator[Door]:
     make_project(root, files)
     unload(root)
     app = load_project(root, mode="test").app
-    await app.startup()
+    # Where another file's test has set up traces, which last as long as the process, every request would be watched.
+    traces = sys.modules.pop("opentelemetry", None)
+    try:
+        await app.startup()
+    finally:
+        if traces is not None:
+            sys.modules["opentelemetry"] = traces
     serving = Serving(app, ServerConfig(), asyncio.get_running_loop())
     server = await asyncio.get_running_loop().create_server(serving.connection, "127.0.0.1", 0)
     door = Door(app, serving, server.sockets[0].getsockname()[1])
