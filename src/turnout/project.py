@@ -255,10 +255,11 @@ def _load_route(
 
     def endpoint(method: str) -> Call:
         bound = calling(exports.handlers[method], file.pattern, file.file, threads.run)
-        if chain or handlers or (method == "GET" and (config.cache or config.revalidate)):
+        keep = keeping if method == "GET" else None
+        if chain or handlers or keep is not None:
             bound = responding(bound)
-        if method == "GET":
-            bound = keeping(bound)
+        if keep is not None:
+            bound = keep(bound)
         return answering(handlers, compose(chain, bound if method in ("GET", "HEAD", "OPTIONS") else sized(bound)))
 
     return Route(
@@ -398,10 +399,13 @@ def _plug_public(config: Config) -> list[Route]:
     return routes
 
 
-def _keeping(config: RouteConfig, pattern: str, known: Known | None) -> Callable[[Endpoint], Endpoint]:
-    """What puts the cache around a GET handler; innermost, so that every guard and middleware still judges."""
+def _keeping(config: RouteConfig, pattern: str, known: Known | None) -> Callable[[Endpoint], Endpoint] | None:
+    """What puts the cache around a GET handler; innermost, so that every guard and middleware still judges.
+
+    None for a route whose answers are not kept.
+    """
     if not config.cache and not config.revalidate:
-        return lambda endpoint: endpoint
+        return None
     from .cache import CacheRule, answers
 
     if config.cache is None:

@@ -17,7 +17,7 @@ from ..http import guard
 from ..http.body import Body
 from ..http.fetch import Fetch, client_left, go_on, within
 from ..http.headers import Headers
-from ..http.request import Request
+from ..http.request import Request, from_host
 from ..http.response import Response, to_bytes
 
 Message = MutableMapping[str, Any]
@@ -109,7 +109,7 @@ def _request(scope: Any, inbox: _Inbox) -> Request:
     # A dictionary is made at the speed of C; a loop over a browser's fourteen fields costs more than most handlers.
     named = dict(fields)
     declared = named.get(b"content-length", b"")
-    request = Request.from_host(
+    request = from_host(
         scope["method"],
         target,
         Headers.from_raw(fields),

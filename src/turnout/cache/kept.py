@@ -31,7 +31,7 @@ from ..http.headers import RawFields
 from ..http.request import Request, RouteInfo
 from ..http.response import Response
 from ..store import Memory, StoreUnavailable, store
-from .rule import CREDENTIALS, CacheRule, Key, is_personal, is_session, key_of, may_keep
+from .rule import CacheRule, Key, is_personal, key_of, may_keep, names_somebody
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 # Host and target of requests that came before, with what they found.
@@ -45,7 +45,6 @@ KEPT_S = 86_400.0  # in the store; a mark lives twice as long, so that no copy o
 _NOTED_S = 300.0  # no fill takes longer
 _PASSED_S, _PASSED = 10.0, 1_000
 _KNOWN, _KNOWN_TARGET = 1_000, 500  # targets, and characters of one
-_NAMING = frozenset({*CREDENTIALS, b"cookie", b"if-none-match"})
 _NO_TRUST = Trust()
 
 
@@ -452,8 +451,8 @@ def _asks(request: Request) -> tuple[bool, str | None]:
     if type(raw) is not RawFields or request.scheme != "http":
         return False, None
     if raw.asks is None:
-        named = any(name in _NAMING and (name != b"cookie" or is_session(value)) for name, value in raw)
-        raw.asks = not named, coding_of(raw)
+        has_copy = any(name == b"if-none-match" for name, _ in raw)
+        raw.asks = not has_copy and not names_somebody(raw), coding_of(raw)
     return raw.asks
 
 

@@ -7,6 +7,7 @@ and so is an answer whose handler looked at the user or at a cookie, or that set
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from msgspec import Struct
 
@@ -54,11 +55,16 @@ def is_personal(request: Request) -> bool:
     if request._raw is None:
         named = request.headers
         shown = any(named.has(name.decode()) for name in CREDENTIALS)
-        return shown or is_session((named.get("cookie") or "").encode())
-    return any(name in CREDENTIALS or (name == b"cookie" and is_session(value)) for name, value in request._raw)
+        return shown or _is_session((named.get("cookie") or "").encode())
+    return names_somebody(request._raw)
 
 
-def is_session(cookie: bytes) -> bool:
+def names_somebody(fields: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether *fields*, their names in lower case, say who sends a request."""
+    return any(name in CREDENTIALS or (name == b"cookie" and _is_session(value)) for name, value in fields)
+
+
+def _is_session(cookie: bytes) -> bool:
     """Whether a Cookie field has a session of auth in it, or a message of ``flash()`` that a page is about to show."""
     # Most have neither word, and to look for two words is a tenth of the expression's work.
     if b"-auth-token" not in cookie and b"turnout-flash=" not in cookie:

@@ -146,18 +146,6 @@ class Request:
         self.peer, self.scheme = peer, scheme
         self.special = scheme == "https"
 
-    @classmethod
-    def from_host(
-        cls, method: str, target: str, headers: Headers, body: Body, *, peer: str | None, scheme: str
-    ) -> Request:
-        """A request from a door whose host server has read the head: nothing of it is decoded until asked for."""
-        request: Request = _Bare()
-        request.method, request.target = method, target
-        request._headers, request._body = headers, body
-        request.peer, request.scheme = peer, scheme
-        request.special = scheme == "https"
-        return request
-
     # -- the head
 
     @property
@@ -375,4 +363,14 @@ def from_wire(method: str, target: str, raw: list[tuple[bytes, bytes]], host: st
     request: Request = _Bare()
     request.method, request.target = method, target
     request._raw, request._host, request.peer = raw, host, peer
+    return request
+
+
+def from_host(method: str, target: str, headers: Headers, body: Body, *, peer: str | None, scheme: str) -> Request:
+    """A request from a door whose host server has read the head: nothing of it is decoded until asked for."""
+    request: Request = _Bare()
+    request.method, request.target = method, target
+    request._headers, request._body = headers, body
+    request.peer, request.scheme = peer, scheme
+    request.special = scheme == "https"
     return request

@@ -76,7 +76,7 @@ class Response:
     def _made(cls, body: bytes, media_type: str | None, status: int, headers: HeadersInit | None) -> Response:
         """A response whose parts are known to be right; skips what __init__ has to find out."""
         if status != 200:
-            if type(status) is not int or not 200 <= status <= 599:
+            if type(status) is not int or not 200 <= status <= 599:  # asked here: each 201 would pay for the call
                 check_status(status)
             if media_type is not None and status in _BODYLESS:
                 raise TypeError(f"a response with status {status} has no body")
