@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from turnout.db import db
 from turnout.errors import BadRequest, ValidationFailed
 from turnout.http import failures, jsontext
-from turnout.http.jsontext import JSONObject, decoder, dumps, load_as, loads, text_converter
+from turnout.http.jsontext import JSONObject, decoder, dumps, flat_converter, load_as, loads, text_converter
 
 # --- reading
 
@@ -683,3 +683,26 @@ def test_a_value_that_holds_itself_is_a_type_error() -> None:
     value.append(value)
     with pytest.raises(TypeError, match="holds itself"):
         dumps({"a": value})
+
+
+class _Texts(msgspec.Struct):
+    a: str
+    b: str | None = None
+    c: str | int = 0
+    d: str | bool | float | None = None
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcdx"), st.text(max_size=5) | st.sampled_from(["null", "true", "1", "1.5", ""]))
+)
+@settings(deadline=None)
+def test_members_that_may_be_text_are_read_as_where_texts_may_be_numbers(flat: dict[str, str]) -> None:
+    convert = flat_converter(_Texts)
+    assert convert is not None
+    try:
+        expected = msgspec.convert(flat, _Texts, strict=False)
+    except msgspec.ValidationError:
+        with pytest.raises(ValidationFailed):
+            convert(flat)
+    else:
+        assert convert(flat) == text_converter(_Texts)(list(flat.items())) == expected

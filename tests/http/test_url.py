@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from turnout.errors import BadRequest
-from turnout.http.url import URL, URLSearchParams
+from turnout.http.url import URL, URLSearchParams, flat_fields, parse_fields
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 PAIRS = st.lists(st.tuples(TEXT, TEXT), max_size=20)
@@ -124,6 +124,14 @@ def test_a_megabyte_of_ampersands_costs_no_list() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2_500_000
+
+
+@given(st.text(alphabet="ab=&%+2é ", max_size=20) | st.text(max_size=600))
+@settings(deadline=None)
+def test_the_short_way_reads_a_query_as_the_long_one_or_not_at_all(query: str) -> None:
+    flat = flat_fields(query, 1000)
+    pairs = parse_fields(query, 1000)
+    assert flat is None or (flat == dict(pairs) and list(flat) == [name for name, _ in pairs])
 
 
 def test_a_request_url_reads_like_a_parsed_one() -> None:
