@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 from turnout.cli.start import _quota, default_workers
 
@@ -286,8 +287,7 @@ def test_start_serves_from_elsewhere_and_ends_with_0(project, tmp_path_factory):
 
 def test_start_takes_its_port_from_the_environment(project):
     turnout("db", "migrate", cwd=project)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     with serving("start", cwd=project, PORT=str(port), WEB_CONCURRENCY="1") as (_, ready):
         assert ready == f"ready on http://127.0.0.1:{port} (1 worker)"
 
