@@ -192,6 +192,8 @@ class App:
                 response = await prepare(request, response)
             if self.compress:
                 await compress(request, response)
+            if response.status == 304:
+                response.headers.delete("content-type")  # of what was not sent
             if response.chunks is not None and self.admission.streams >= self.admission.max_streams:
                 await _close(response)
                 raise self.admission.refuse()

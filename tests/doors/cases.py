@@ -258,6 +258,7 @@ CASES = [
     Case("GET", "/api/prose", 200, headers=(*GZIP, ("if-none-match", 'W/"prose"'))),
     Case("GET", "/api/bytes?times=100", 200, headers=GZIP, holds=BYTES * 100),
     Case("GET", "/sub/style.css", 200, headers=GZIP),
+    Case("GET", "/sub/style.css", 304, headers=(*GZIP, ("if-none-match", "*")), holds=b""),
     # static files
     Case("GET", "/hello.txt", 200, holds=b"plain words\n"),
     Case("HEAD", "/hello.txt", 200, holds=b""),

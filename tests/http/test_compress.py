@@ -158,6 +158,31 @@ async def test_a_validator_is_weak_beside_other_bytes_and_still_answers_304(tmp_
         assert (part.status, part.body, part.headers.get("content-encoding")) == (206, b"body", None)
 
 
+@pytest.mark.parametrize("compress", [True, False])
+@pytest.mark.parametrize("accept", ["identity", "gzip"])
+@pytest.mark.parametrize("path", ["/style.css", "/again", "/photo.png", "/few"])
+async def test_304_has_the_fields_that_the_200_would_have(
+    tmp_path: Path, path: str, accept: str, compress: bool
+) -> None:
+    # RFC 9110 section 15.4.5: a cache between us and the client updates what it holds by them.
+    kept = "from turnout import Response\nrevalidate = 60\nasync def GET(request): return Response.html('<p>' * {})"
+    files = {**FILES, "app/again/route.py": kept.format(1_000), "app/few/route.py": kept.format(10)}
+    files["pyproject.toml"] = f"{SETTINGS}compress = {str(compress).lower()}\n"
+    async with client_of(tmp_path, files) as client:
+        for method in ("GET", "HEAD"):
+            await client.get(path)  # which keeps it
+            fields = {"accept-encoding": accept}
+            full = await client.request(method, path, headers=fields)
+            etag = full.headers.get("etag") or ""
+            known = await client.request(method, path, headers={**fields, "if-none-match": etag})
+            assert (full.status, known.status, known.body) == (200, 304, b"")
+            for name in ("vary", "etag", "cache-control", "accept-ranges"):
+                assert known.headers.get(name) == full.headers.get(name), name
+            assert not {"content-type", "content-encoding", "content-length"} & set(known.headers.keys())
+            small = path in ("/photo.png", "/few")
+            assert full.headers.get("vary") == (None if small or not compress else "Accept-Encoding")
+
+
 async def test_a_page_of_another_site_learns_nothing_from_a_size(tmp_path: Path) -> None:
     async with client_of(tmp_path, FILES) as client:
         fields = {"accept-encoding": "gzip", "sec-fetch-site": "cross-site"}

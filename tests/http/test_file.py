@@ -65,7 +65,6 @@ async def test_a_client_with_a_good_copy_gets_304(file: Path, name: str, value: 
     status, fields, body = await get(file, headers={name: value.format(etag=headers["etag"])})
     assert (status, body) == (304, b"")
     assert fields["etag"] == headers["etag"]
-    assert "content-type" not in fields
 
 
 @pytest.mark.parametrize(

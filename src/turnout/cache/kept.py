@@ -474,6 +474,5 @@ def _respond(entry: Entry, request: Request, how: str) -> Response:
         return _hit(entry)
     response = _response(entry, how)
     if asks and not_modified(request, entry.etag, 0):
-        response.status, response.body = 304, b""
-        response.headers.delete("content-type")
+        response._become_304(len(entry.body))
     return response

@@ -28,7 +28,7 @@ _SMALLER = frozenset(
 )  # fmt: skip
 _PLAIN = (JSON, HTML, TEXT)
 _CHOOSING = frozenset({b"accept-encoding", b"sec-fetch-site"})
-_STATUSES_WITHOUT = frozenset({204, 206, 304})
+_STATUSES_WITHOUT = frozenset({204, 206})
 
 
 class Compressor(Protocol):
@@ -159,11 +159,13 @@ async def _encode(response: Response, coding: str | None) -> None:
     headers.append("vary", "Accept-Encoding")
     if coding is None:
         return
-    headers.set("content-encoding", coding)
     headers.delete("accept-ranges")
     etag = headers.get("etag")
     if etag is not None and not etag.startswith("W/"):
         headers.set("etag", f"W/{etag}")  # the same meaning, other bytes
+    if response.status == 304:
+        return  # it has the fields of the 200, so that caches update what they hold (RFC 9110 section 15.4.5)
+    headers.set("content-encoding", coding)
     made = _MAKERS[coding]()
     if response.chunks is not None:
         response.chunks, response.content_length = _pieces(response.chunks, made), None
@@ -203,6 +205,8 @@ def _may(response: Response) -> bool:
     if response.ping is not None or response.status in _STATUSES_WITHOUT:
         return False
     size = len(response.body) if response.chunks is None else response.content_length
+    if response.status == 304:
+        size = response.content_length or 0  # not known where the app made it
     if size is not None and size < LEAST_BYTES:
         return False
     headers = response.headers

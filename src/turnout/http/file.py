@@ -70,8 +70,7 @@ async def prepare(request: Request, response: Response) -> Response:
         headers.set("last-modified", formatdate(mtime, usegmt=True))
     response.file_path = None
     if not_modified(request, headers.get("etag") or "", mtime):
-        response.status = 304
-        headers.delete("content-type")
+        response._become_304(info.st_size)
         return response
     start, end = 0, info.st_size
     wanted = request.headers.get("range") if request.method == "GET" and response.status == 200 else None

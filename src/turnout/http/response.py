@@ -47,7 +47,7 @@ class Response:
     special: bool = False  # something below asks for more than the plain way out: see App._finish
     chunks: AsyncIterator[Any] | None = None  # the body, when it is a stream
     ping: tuple[float, bytes] | None = None  # after so many quiet seconds the door adds these bytes to the stream
-    content_length: int | None = None  # of a stream whose length is known
+    content_length: int | None = None  # of a stream whose length is known; or of what a 304 spares the client
     file_path: Path | None = None
     _headers: Headers | None = None
     _cookies: list[tuple[str, str, dict[str, Any]]] | None = None
@@ -255,6 +255,10 @@ class Response:
             self._cookies = []
         self.special = True
         self._cookies.append((name, value, options))
+
+    def _become_304(self, size: int) -> None:
+        """Become the 304 of this answer, whose body has *size* bytes; its type goes when all else is known."""
+        self.status, self.body, self.content_length, self.special = 304, b"", size, True
 
     def delete_cookie(self, name: str, *, path: str = "/", domain: str | None = None) -> None:
         """Ask the client to forget a cookie; *path* and *domain* must be those it was set with."""
