@@ -193,6 +193,29 @@ def test_the_workers_of_a_server_add_up_also_after_one_was_killed(tmp_path: Path
     assert not list(tmp_path.glob("turnout-metrics-*"))
 
 
+async def test_a_file_that_cannot_be_read_is_left_out_and_the_others_are_added_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "figures"
+    folder.mkdir()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder))
+    code = "from prometheus_client import Counter; [Counter(f'made_{n}', 'Made.').inc(2) for n in range(100)]"
+    for _ in range(2):  # as two workers would
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=180)
+    whole = next(folder.glob("counter_*.db")).read_bytes()
+    # Of a worker that has just opened its file, or was killed there; of a full disk; of nobody.
+    broken = {"1": b"", "2": whole[:5_000], "3": whole[:3], "4": whole[:8] + b"\xff" * 65_528}
+    for pid, data in broken.items():
+        for kind in ("counter", "histogram", "gauge_livesum"):
+            (folder / f"{kind}_{pid}.db").write_bytes(data)
+    async with client_of(tmp_path / "project", FILES) as client:
+        answer = await client.get("/_turnout/metrics")
+    assert (answer.status, figure(answer.text, "made_7_total"), figure(answer.text, "made_99_total")) == (200, 4, 4)
+    said = {record.args[0] for record in caplog.records if record.name == "turnout.metrics"}  # type: ignore[index]
+    assert {"counter_2.db", "histogram_3.db", "counter_4.db"} <= said
+    assert "counter_1.db" not in said
+
+
 TRACED = """
     import sys
     from opentelemetry import trace

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import os
+import struct
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -25,10 +26,13 @@ from .errors import ConfigError, Unauthorized
 from .http.guard import METHODS
 from .http.request import Request
 from .http.response import Response
+from .logger import get_logger
 from .middleware import Endpoint
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
+    from prometheus_client import CollectorRegistry, Metric
+
+logger = get_logger("turnout.metrics")
 
 PATH = "/_turnout/metrics"
 TOKEN = "METRICS_TOKEN"
@@ -36,6 +40,7 @@ FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # what prometheus_client goes by
 SAMPLE_S = 0.25  # between two looks at how late the event loop is
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+_UNREADABLE = (OSError, RuntimeError, ValueError, struct.error)  # as prometheus_client says it
 _LATE = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 
@@ -141,12 +146,46 @@ def _registry() -> CollectorRegistry:
     folder = os.environ.get(FOLDER)
     if not folder:
         return REGISTRY
-    from prometheus_client.multiprocess import MultiProcessCollector
 
     _forget_the_dead(Path(folder))
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    registry.register(_Files(Path(folder)))
     return registry
+
+
+class _Files:
+    """What the processes have written to their files in *folder*, for a registry."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        """The figures of all files together, but those that cannot be read."""
+        files = list(self._folder.glob("*.db"))
+        try:
+            return _merged(files)
+        except _UNREADABLE:
+            # One worker's file shall not hide the others: one that starts has an empty file for a moment, and for
+            # good if it is killed there.
+            return _merged([file for file in files if _can_be_read(file)])
+
+
+def _merged(files: list[Path]) -> Iterable[Metric]:
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    found: Iterable[Metric] = MultiProcessCollector.merge([str(file) for file in files])  # type: ignore[no-untyped-call]
+    return found
+
+
+def _can_be_read(file: Path) -> bool:
+    try:
+        _merged([file])
+    except _UNREADABLE as exc:
+        with suppress(FileNotFoundError):
+            if file.stat().st_size:
+                logger.warning("%s is left out of the metrics: %s", file.name, exc)
+        return False
+    return True
 
 
 def _forget_the_dead(folder: Path) -> None:
