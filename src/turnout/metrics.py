@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import os
 import struct
 from collections.abc import Callable, Iterable, Mapping
@@ -26,13 +27,12 @@ from .errors import ConfigError, Unauthorized
 from .http.guard import METHODS
 from .http.request import Request
 from .http.response import Response
-from .logger import get_logger
 from .middleware import Endpoint
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Metric
 
-logger = get_logger("turnout.metrics")
+logger = logging.getLogger("turnout.metrics")
 
 PATH = "/_turnout/metrics"
 TOKEN = "METRICS_TOKEN"
