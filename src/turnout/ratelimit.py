@@ -43,6 +43,7 @@ _UNITS = {
     86_400_000_000: "d day days",
 }
 _UNITS_US = {word: length for length, words in _UNITS.items() for word in words.split()}
+_LONGEST = 200  # characters of a key as it is
 _window = re.compile(r"\s*(\d{1,15}(?:\.\d{1,6})?)?\s*([a-z]+)\s*", re.ASCII | re.IGNORECASE)
 _is_ipv6 = re.compile(r"[0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:.]*(?:%.*)?").fullmatch
 
@@ -272,10 +273,14 @@ def identity(request: Request) -> str:
 _address = lru_cache(8192)(rate_key)
 
 
-@lru_cache(8192)
 def _name(key: str | None) -> str:
     """*key* as it is counted."""
+    # A key may be what a client typed; a long one would fill the memory here, and the store below.
+    return _known_name(key) if key is None or len(key) <= _LONGEST else _known_name.__wrapped__(key)
+
+
+@lru_cache(8192)
+def _known_name(key: str | None) -> str:
     if key is None or _is_ipv6(key):
         return rate_key(key)
-    # A key may be what a client typed; a long one would fill the store.
-    return key if len(key) <= 200 else sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+    return key if len(key) <= _LONGEST else sha256(key.encode("utf-8", "surrogatepass")).hexdigest()

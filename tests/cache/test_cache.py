@@ -434,6 +434,25 @@ async def test_long_queries_make_room_too() -> None:
         assert kept.answers._size > 16_000
 
 
+@pytest.mark.parametrize("kept_ones", [True, False])
+async def test_what_is_remembered_of_requests_takes_little_however_many_fields_they_have(kept_ones: bool) -> None:
+    async with Kept(CacheRule(60)) as kept:
+        if not kept_ones:
+            kept.handler.make = lambda _: Response.text("x", headers={"cache-control": "no-store"})
+        tracemalloc.start()
+        try:
+            for number in range(100):
+                fields = "&".join(f"{number}x{field}" for field in range(60 if kept_ones else 900))
+                for _ in range(2):  # the second is a hit
+                    await kept.endpoint(Request("GET", f"/a?{fields}", headers={"host": "h"}))
+            kept.answers._entries.clear()  # whose memory is counted
+            kept.answers._by_name.clear()
+            gc.collect()
+            assert tracemalloc.get_traced_memory()[0] < 400_000
+        finally:
+            tracemalloc.stop()
+
+
 async def test_all_forms_of_all_answers_stay_within_the_memory_they_may_take(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,6 +69,12 @@ def test_a_well_formed_host(host: str) -> None:
     assert is_host(host)
 
 
+def test_a_name_is_no_longer_than_dns_allows() -> None:
+    # RFC 3986 section 3.2.2. Hosts are remembered by the thousand, so their length is memory.
+    assert is_host("a" * 255) and is_host("a" * 255 + ":65535")
+    assert not is_host("a" * 256) and not is_host("[" + ":" * 300 + "]:1") and not is_host("a" * 30_000)
+
+
 @pytest.mark.parametrize("host", ["a b", "a@b", "a/b", "a:123456", "[::1", "-", "a\n", "a\t"])
 def test_a_malformed_host(host: str) -> None:
     assert not is_host(host) or host == "-"

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import re
 import sqlite3
+import tracemalloc
 
 import http_sfv
 import pytest
@@ -90,6 +91,16 @@ async def test_a_long_key_takes_no_more_room_than_a_short_one():
     assert (await rate_limit("k" * 100_000, limit=2)).remaining == 0
 
     assert all(len(key) < 300 for key in store.backend._used)
+
+
+async def test_long_keys_are_not_kept_to_be_named_sooner():
+    tracemalloc.start()
+    try:
+        for number in range(50):
+            await rate_limit(f"{number}" + "k" * 100_000, limit=2)
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

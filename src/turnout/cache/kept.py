@@ -44,7 +44,7 @@ MAX_BYTES = 64_000_000
 KEPT_S = 86_400.0  # in the store; a mark lives twice as long, so that no copy outlives it
 _NOTED_S = 300.0  # no fill takes longer
 _PASSED_S, _PASSED = 10.0, 1_000
-_KNOWN, _KNOWN_TARGET = 1_000, 500  # targets, and characters of one
+_KNOWN, _KNOWN_TARGET, _KNOWN_FIELDS = 1_000, 500, 10  # targets, and what one may have of characters and fields
 _NO_TRUST = Trust()
 
 
@@ -93,9 +93,10 @@ class Answers:
         self._entries: OrderedDict[Key, Entry] = OrderedDict()
         self._size = 0
         self._by_name: dict[str, set[Key]] = {}
-        # When a name was last revalidated, by the monotonic clock; and whose answers could not be shared. Oldest first.
+        # When a name was last revalidated, by the monotonic clock; and whose answers could not be shared, by the hash of
+        # the key, since a client makes keys as long as it likes: two with one hash only wait less. Oldest first.
         self._noted_s: OrderedDict[str, float] = OrderedDict()
-        self._passed_until_s: OrderedDict[Key, float] = OrderedDict()
+        self._passed_until_s: OrderedDict[int, float] = OrderedDict()
         self._cleared = 0  # how often
         self._filling: dict[Key, asyncio.Future[Entry | None]] = {}
         self._telling: set[asyncio.Task[None]] = set()
@@ -264,7 +265,8 @@ class Answers:
                 return await self._missed(key, rule, pattern, endpoint, request)
             self._entries.move_to_end(key)
             if entry.is_fresh(self._clock()):
-                usual = len(request.target) <= _KNOWN_TARGET and request.scheme == "http"
+                usual = len(request.target) <= _KNOWN_TARGET and len(key[2]) <= _KNOWN_FIELDS
+                usual = usual and request.scheme == "http"
                 if usual and not rule.vary and request.trust == _NO_TRUST:
                     if len(known) >= _KNOWN:
                         known.clear()
@@ -280,14 +282,14 @@ class Answers:
 
     async def _missed(self, key: Key, rule: CacheRule, pattern: str, endpoint: Endpoint, request: Request) -> Response:
         # What a handler says to HEAD, which may be without a body, is no answer to GET.
-        if request.method == "HEAD" or self._passed_until_s.get(key, -1.0) > time.monotonic():
+        if request.method == "HEAD" or self._passed_until_s.get(hash(key), -1.0) > time.monotonic():
             return await endpoint(request)
         # One fill at a time, and whoever comes meanwhile waits for it.
         while (filling := self._filling.get(key)) is not None:
             entry = await asyncio.shield(filling)
             if entry is not None:
                 return _respond(entry, request, "hit; detail=collapsed")
-            if self._passed_until_s.get(key, -1.0) > time.monotonic():
+            if self._passed_until_s.get(hash(key), -1.0) > time.monotonic():
                 return await endpoint(request)
         future: asyncio.Future[Entry | None] = asyncio.get_running_loop().create_future()
         self._filling[key] = future
@@ -309,8 +311,8 @@ class Answers:
     def _pass(self, key: Key) -> None:
         """Let the requests for *key* each have an answer of their own for a while, instead of one after the other."""
         passed = self._passed_until_s
-        passed[key] = time.monotonic() + _PASSED_S
-        passed.move_to_end(key)
+        passed[hash(key)] = time.monotonic() + _PASSED_S
+        passed.move_to_end(hash(key))
         if len(passed) > _PASSED:  # a client may ask in any number of ways for what is not there
             passed.popitem(last=False)
 

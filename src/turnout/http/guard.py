@@ -17,8 +17,9 @@ from .response import HTML, Response
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH"})
 
-# RFC 3986 §3.2.2: reg-name without the sub-delimiters that no host has, IPv4, or IPv6 in brackets.
-_is_host = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]*)|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?").fullmatch
+# RFC 3986 §3.2.2: reg-name without the sub-delimiters that no host has, IPv4, or IPv6 in brackets. Not longer than
+# names are, since those that came are remembered in several places.
+_is_host = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}|\[[0-9A-Fa-f:.]{1,45}\])(?::[0-9]{1,5})?").fullmatch
 _is_target = re.compile(r"[\x21\x22\x24-\x5b\x5d-\x7e]*").fullmatch  # no control, space, #, backslash or non-ASCII
 
 FRAMING = frozenset(
@@ -42,7 +43,7 @@ HSTS = ("strict-transport-security", "max-age=31536000")
 
 
 def is_host(text: str) -> bool:
-    """Whether *text* is a well-formed Host value (RFC 9112 section 3.2)."""
+    """Whether *text* is a well-formed Host value (RFC 9112 section 3.2), no longer than DNS allows."""
     return _is_host(text) is not None
 
 
