@@ -93,8 +93,8 @@ class Answers:
         self._entries: OrderedDict[Key, Entry] = OrderedDict()
         self._size = 0
         self._by_name: dict[str, set[Key]] = {}
-        # When a name was last revalidated, by the monotonic clock; and whose answers could not be shared, by the hash of
-        # the key, since a client makes keys as long as it likes: two with one hash only wait less. Oldest first.
+        # When a name was last revalidated, by the monotonic clock; and whose answers could not be shared, by the hash
+        # of the key, since a client makes keys as long as it likes: two with one hash only wait less. Oldest first.
         self._noted_s: OrderedDict[str, float] = OrderedDict()
         self._passed_until_s: OrderedDict[int, float] = OrderedDict()
         self._cleared = 0  # how often
