@@ -83,7 +83,7 @@ class Answering(Reading):
             if head and not self.gone:
                 # As "%b%d\r\n\r\n%b" would, which takes twice as long.
                 size = len(body)
-                self.transport.write(head + (_SIZES[size] if size < _SIZED else b"%d\r\n\r\n" % size) + body)
+                serving.send(self.transport, head + (_SIZES[size] if size < _SIZED else b"%d\r\n\r\n" % size) + body)
             else:
                 self._write_whole(coming, request, response)
         except Exception as exc:
@@ -185,25 +185,30 @@ class Answering(Reading):
 
     def _go_on(self) -> None:
         """Begin what waits, then feed what is held; called from the loop, never from inside a handler."""
-        while self._current is None and self._writable and not self.gone:
+        while self._current is None and not self.gone and (self._waiting or self._held or self._is_unfinished_next()):
+            self.serving.flush()  # may show that the client does not read
+            if not self._writable:
+                break
             if self._waiting:
                 self._begin(self._waiting.popleft())
             elif self._is_unfinished_next():
                 self._begin(cast(Incoming, self._coming))
-            elif self._held:
-                self._feed_held()
             else:
-                break
+                self._feed_held()
         if self._held:
             self._feed_held()
         self.update_reading()
 
     # -- writing
 
+    def _write(self, data: bytes) -> None:
+        self.serving.flush()
+        self.transport.write(data)
+
     def write_continue(self) -> None:
         # A stream that reads the body has sent a final head before.
         if not self.gone and cast(Incoming, self._current).response is None:
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _write_whole(self, coming: Incoming, request: Request, response: Response) -> None:
         if self.gone:
@@ -221,10 +226,10 @@ class Answering(Reading):
         if request.method == "HEAD":
             body = b""
         if len(body) <= _JOIN:
-            self.transport.write(head + b"\r\n" + body)
+            self._write(head + b"\r\n" + body)
         else:
-            self.transport.write(head + b"\r\n")
-            self.transport.write(body)
+            self._write(head + b"\r\n")
+            self._write(body)
 
     async def _write_stream(self, coming: Incoming, request: Request, response: Response) -> int:
         """Send *response*, whose body is a stream; the status that went out."""
@@ -246,7 +251,7 @@ class Answering(Reading):
             if not coming.keep_alive or not coming.complete or self.serving.draining:
                 coming.keep_alive = False  # also if the body is complete by the end of the stream
                 head += b"connection: close\r\n"
-            self.transport.write(head + b"\r\n")
+            self._write(head + b"\r\n")
             if request.method != "HEAD" and not bodyless:
                 self._since = self.serving.now
                 await self._write_chunks(coming, chunks, declared)
@@ -282,10 +287,10 @@ class Answering(Reading):
         if declared is not None and sent < declared:
             raise ValueError(f"the stream gave {sent} of its declared {declared} bytes")
         if coming.chunked and not self.gone:
-            self.transport.write(b"0\r\n\r\n")
+            self._write(b"0\r\n\r\n")
 
     def _write_piece(self, coming: Incoming, piece: bytes) -> None:
-        self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if coming.chunked else piece)
+        self._write(b"%x\r\n%b\r\n" % (len(piece), piece) if coming.chunked else piece)
 
     async def _drain(self) -> None:
         """Wait until the socket has taken what was written."""

@@ -81,7 +81,7 @@ class Link(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         # A client that shuts down its sending half looks on the wire like one that has gone,
-        # so both end the handler. What is already written still goes out.
+        # so both end the handler. What is already answered still goes out.
         self._left()
         return False
 
@@ -115,7 +115,8 @@ class Link(asyncio.Protocol):
             self._cancel(current)
 
     def _hang_up(self) -> None:
-        """Nothing more is read, begun or written."""
+        """Nothing more is read, begun or written, but for what is answered already."""
+        self.serving.flush()
         self.gone = True
         self._stop_reading()
         self._waiting.clear()
@@ -148,7 +149,8 @@ class Link(asyncio.Protocol):
             pass
 
     def close(self) -> None:
-        """Send what is written, then close."""
+        """Send what is answered, then close."""
+        self.serving.flush()
         self._stop_reading()
         self._waiting.clear()
         if not self.transport.is_closing():

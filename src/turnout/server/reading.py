@@ -146,6 +146,7 @@ class Reading(Link):
                 at += size
                 if self._coming is not None:
                     self._begin_unfinished()
+                self.serving.flush()  # may show that the client does not read
         finally:
             self._feeding = False
         # data_received may have added to the end meanwhile.
@@ -268,6 +269,8 @@ class Reading(Link):
         coming = cast(Incoming, self._coming)
         coming.complete = True
         self._coming = None
+        if self._ended is not None:
+            self.serving.flush()  # the answers to a pipeline: may show that the client does not read them
         self._ended = coming
         self._in_body = False
         self._head_bytes = 0
