@@ -95,6 +95,24 @@ async def test_a_long_read_can_be_cancelled(tmp_path):
     await db.close()
 
 
+async def test_a_third_long_read_waits_for_one_of_two_but_not_for_ever(tmp_path, monkeypatch):
+    db = await filled(tmp_path / "x.db")
+    endless = [asyncio.create_task(_get(db.sql("select count(*) as n from s a, s b, s c, s d, s e"))) for _ in range(2)]
+    await asyncio.sleep(0.1)  # until they are at it: those that begin later wait for them
+
+    assert len(await db.from_("s").select("x")) == 300
+
+    monkeypatch.setattr("turnout.db.exec.sqlite.PATIENCE_S", 600)
+    third = asyncio.create_task(_get(db.from_("s").select("x")))
+    done, _ = await asyncio.wait([third], timeout=0.2)
+    assert not done
+    endless[0].cancel()
+    assert len(await third) == 300
+    endless[1].cancel()
+    await asyncio.wait(endless)
+    await db.close()
+
+
 async def test_a_read_past_its_limit_is_57014(tmp_path, monkeypatch):
     from turnout.db.exec import sqlite
 

@@ -40,6 +40,7 @@ from .threads import Crew, Job, Stopped
 
 INLINE_ROWS, MAX_ROWS = 200, 10_000
 BUDGET_S, SLOW_FOR_S, READ_LIMIT_S, WRITE_WAIT_S = 0.002, 60.0, 30.0, 5.0
+AT_ONCE, PATIENCE_S = 2, 0.25  # long reads that make rows at a time; how long others wait for that
 _CACHE, _ROOMY, _CHECK_S, _STEPS = 1_000, 500, 1.0, 1_000
 _FLOOR = (3, 38, 0)  # the operator ->>
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "fuse.sshfs"}
@@ -89,6 +90,7 @@ class SqliteEngine:
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._writer = Crew("turnout-db-writer", 1, lambda: _mapped(self._connect_writer), _in_transaction)
+        self._room = threading.Semaphore(AT_ONCE)
         self._slow = Crew("turnout-db-reader", 4, lambda: _mapped(self._connect_reader), _in_transaction)
         self._cache: OrderedDict[Any, Any] = OrderedDict()
         self._lock = threading.RLock()
@@ -390,9 +392,17 @@ class SqliteEngine:
             raise _too_many() from None
 
     def _read_slowly(self, connection: Any, job: Job, entry: Compiled | Raw, values: tuple[Any, ...]) -> Any:
-        end = time.monotonic() + READ_LIMIT_S
-        connection.set_progress_handler(lambda: job.stop or time.monotonic() > end, 10 * _STEPS)
-        return _mapped(lambda: self._read_all(connection, entry, values))
+        # sqlite3 lets go of the interpreter's lock and takes it again at every row, on the loop too, and each of four
+        # threads at that then goes before the loop: it waited 5 ms (p99.9), with two of them 0.6. Some waiting has to
+        # be enough, or two reports would keep everybody's long reads for as long as they take.
+        mine = self._room.acquire(timeout=PATIENCE_S)
+        try:
+            end = time.monotonic() + READ_LIMIT_S
+            connection.set_progress_handler(lambda: job.stop or time.monotonic() > end, 10 * _STEPS)
+            return _mapped(lambda: self._read_all(connection, entry, values))
+        finally:
+            if mine:
+                self._room.release()
 
     # --- writes ---
 
