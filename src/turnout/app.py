@@ -248,17 +248,19 @@ class App:
             HTTPError: 400 for a path that has no canonical form, 404 for no route.
         """
         path, mark, query = request.target.partition("?")
-        route = self._static.get(path)
+        request._query = query
+        route = self._static.get(path) if mark else None
         if route is not None:
             return route
-        if request._host not in self._good_hosts:
-            self._judge_host(request)
         if not self._slash:
             found = self._table.match_last(path)
             if found is not None:
                 request._path = path
                 route, request.params = found
                 return route
+        # Before anything is refused; who asks for a route is judged by fetch.
+        if request._host not in self._good_hosts:
+            self._judge_host(request)
         if not path.startswith("/"):
             if path == "*" and request.method == "OPTIONS":
                 return self._whole_server()

@@ -117,6 +117,7 @@ class Request:
     _body: Body | None = None
     _whole: bytes | None = None
     _path: str | None = None
+    _query: str | None = None  # where the app has told it from the path
     _cookies: dict[str, str] | None = None
     _search_params: URLSearchParams | None = None
     _url: URL | None = None
@@ -363,6 +364,8 @@ def from_wire(method: str, target: str, raw: list[tuple[bytes, bytes]], host: st
     request: Request = _Bare()
     request.method, request.target = method, target
     request._raw, request._host, request.peer = raw, host, peer
+    # Every request is asked for these: what the object has itself is found sooner than what its class has.
+    request.special, request.after_work = False, None
     return request
 
 

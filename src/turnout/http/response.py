@@ -82,6 +82,7 @@ class Response:
                 raise TypeError(f"a response with status {status} has no body")
         response = _new(cls)
         response.status, response.body, response._type = status, body, media_type
+        response.special, response.chunks, response._headers = False, None, None  # see to_response
         if headers is not None:
             response._add(headers)
         return response
@@ -301,6 +302,8 @@ def to_response(value: Any) -> Response:
         # Response.json() without its calls: what most handlers return passes here.
         response = _new(Response)
         response.status, response.body, response._type = 200, jsontext.dumps(value), JSON
+        # Every response is asked for these: what the object has itself is found sooner than what its class has.
+        response.special, response.chunks, response._headers = False, None, None
         return response
     if isinstance(value, Response):
         return value

@@ -208,6 +208,9 @@ def flat_fields(text: str, max_fields: int) -> dict[str, str] | None:
         return {}
     if "%" in text or "+" in text or len(text) > _SHORT:
         return None
+    if "&" not in text and max_fields >= 1:
+        name, _, value = text.partition("=")
+        return {name: value}
     flat: dict[str, str] = {}
     for field in text.split("&"):
         name, _, value = field.partition("=")

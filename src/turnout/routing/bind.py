@@ -347,7 +347,9 @@ def _fill_query(parameter: Parameter, site: _Site) -> Fill:
 
     def fill(request: Request) -> Any:
         # What request.search_params is made of, without making it.
-        query, most = request.target.partition("?")[2], request.limits.max_query_fields
+        query, most = request._query, request.limits.max_query_fields
+        if query is None:
+            query = request.target.partition("?")[2]
         if convert_flat is not None:
             flat = flat_fields(query, most)
             if flat is not None:
