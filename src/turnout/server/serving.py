@@ -59,7 +59,7 @@ class Serving:
         self.asked: dict[bytes, tuple[str, str]] = {}
         # Answers that wait for the end of this turn of the loop; None before the turn's first.
         self._outbox: list[tuple[asyncio.Transport, bytes]] | None = None
-        self._outbox_since = 0.0
+        self._outbox_until = 0.0
         self.tick()
 
     def connection(self) -> Connection:
@@ -76,18 +76,18 @@ class Serving:
         """
         if self._outbox is None:
             transport.write(answer)
-            self._outbox, self._outbox_since = [], monotonic()
+            self._outbox, self._outbox_until = [], monotonic() + TOGETHER_S
             self.loop.call_soon(self._end_turn)
             return
         self._outbox.append((transport, answer))
-        if monotonic() - self._outbox_since > TOGETHER_S:
+        if monotonic() > self._outbox_until:
             self.flush()
 
     def flush(self) -> None:
         """Write the answers that wait; before anything else is written to any of their clients, or one is closed."""
         if not self._outbox:
             return
-        answers, self._outbox, self._outbox_since = self._outbox, [], monotonic()
+        answers, self._outbox, self._outbox_until = self._outbox, [], monotonic() + TOGETHER_S
         for transport, answer in answers:
             transport.write(answer)
 
