@@ -233,13 +233,14 @@ class Found:
         )
 
 
-async def run(port: int, count: int, seed: int, at_once: int = 1_000) -> Found:
-    """Hold conversations until *count* requests have been answered."""
-    found = Found()
+async def run(port: int, count: int, seed: int, at_once: int = 1_000, found: Found | None = None) -> Found:
+    """Hold conversations until *count* requests have been answered; what is seen is added to *found*."""
+    found = found or Found()
     seeds = iter(range(seed, seed + 4 * count))
+    answers, conversations = found.answers + count, found.conversations + 3 * count
 
     async def caller() -> None:
-        while found.answers < count and found.conversations < 3 * count:
+        while found.answers < answers and found.conversations < conversations:
             number = next(seeds)
             pieces = a_conversation(number)
             found.conversations += 1

@@ -1,5 +1,8 @@
-from lib.census import census
+from lib.census import census, give_back
 
 
-async def GET():
-    return census()
+async def GET(request):
+    counts = census()
+    if "give_back" in request.target:
+        give_back()
+    return counts
