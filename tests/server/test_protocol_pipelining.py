@@ -251,8 +251,9 @@ async def test_a_repeated_header_block_is_judged_like_the_first() -> None:
     """The short way round the parser: only the request line may differ, and is held to the same rules."""
     async with serve({"/a": describe, "/b": describe}) as door:
         client = await door.connect()
-        first = await client.asks(get("/a", "X-One: 1"))
-        assert json.loads(first.body)["target"] == "/a"
+        for _ in range(2):
+            first = await client.asks(get("/a", "X-One: 1"))
+            assert json.loads(first.body)["target"] == "/a"
         for line, status in (
             (b"GET /b?x=y HTTP/1.1", 200),
             (b"PUT /b HTTP/1.1", 200),
@@ -281,6 +282,7 @@ async def test_a_repeated_header_block_is_judged_like_the_first() -> None:
         ):
             client = await door.connect()
             await client.asks(get("/a", "X-One: 1"))
+            await client.asks(get("/a", "X-One: 1"))
             answer = await client.asks(line + b"\r\nHost: localhost\r\nX-One: 1\r\n\r\n")
             assert answer.status == status, line
             assert answer.closes
@@ -294,7 +296,8 @@ async def test_a_block_that_does_more_than_describe_is_never_repeated_unread(oth
         first = await client.asks(data)
         assert first.closes == (other == "Connection: close")
         if not first.closes:
-            assert (await client.asks(data)).status == 200
+            for _ in range(3):
+                assert (await client.asks(data)).status == 200
 
 
 async def test_a_known_block_waits_for_its_turn_when_the_socket_is_full() -> None:
@@ -307,12 +310,12 @@ async def test_a_known_block_waits_for_its_turn_when_the_socket_is_full() -> Non
 
     async with serve({"/": handler}) as door:
         client = await door.connect(receive_buffer=4_096)
-        await client.send(get("/?first"))
-        await client.answer()
+        for _ in range(2):
+            await client.asks(get("/?first"))
         await client.send(get("/?large"), get("/?second"), get("/?third"))
         connection = next(iter(door.serving.connections))
         await until(lambda: not connection._writable)
         bodies = [(await client.answer()).body for _ in range(3)]
 
         assert bodies == [large, b"small", b"small"]
-        assert order == ["/?first", "/?large", "/?second", "/?third"]
+        assert order == ["/?first", "/?first", "/?large", "/?second", "/?third"]

@@ -110,7 +110,8 @@ class Reading(Link):
         """Method and target, where they need no second look; anything unusual is the parser's and ``_target``'s."""
         verb, _, url = line.partition(b" ")
         method = _METHODS.get(verb)
-        if method is None or not _is_plain_target(url) or len(url) > self.settings.max_path_bytes:
+        limit = min(self.settings.max_path_bytes, self.settings.max_query_bytes)
+        if method is None or not _is_plain_target(url) or len(url) > limit:
             return None
         target = url.decode()
         asked = method, target
@@ -120,7 +121,7 @@ class Reading(Link):
         return asked
 
     def _learn(self, data: bytes, coming: Incoming) -> None:
-        """Remember the header block of a request that was all of *data*."""
+        """Remember the header block of a request that was all of *data*, for the next one."""
         if not coming.keep_alive or coming.length is None or coming.expects or coming.request is None:
             return
         if self._waiting or self._feeding or self._closing or not self._writable:
@@ -190,8 +191,13 @@ class Reading(Link):
                 self._refuse(self._judge(exc))
         else:
             ended, self._ended = self._ended, None
-            if ended is not None and self._head_start is data and self._coming is None:
-                self._learn(data, ended)
+            coming = self._coming
+            if coming is None:
+                # Twice the same fields: a third time is likely. To keep the block of every request costs a third of it.
+                if ended is not None and self._fields == self._fields_before and self._head_start is data:
+                    self._learn(data, ended)
+            elif coming.request is not None and coming.request._body is None:
+                coming.request._body = Body(None, coming.read, coming.length)  # the rest of it is on its way
             if self._head_bytes > self.settings.max_header_bytes and not self._closing:
                 self._refuse(self._over_limit())
 
@@ -220,6 +226,7 @@ class Reading(Link):
             raise Refused  # bytes after the last request
         self._coming = Incoming(self)
         self._head_start = self._fed
+        self._fields_before = self._fields
         self._fields = RawFields()
         self._special = []
         self._url = b""
@@ -243,12 +250,10 @@ class Reading(Link):
         version = parser.get_http_version()
         if version != "1.1" and not (version == "1.0" and self._says_http10()):
             self._refuse_now(HTTPError(505, "This server speaks HTTP/1.1"))
-        method = _METHODS.get(parser.get_method())
-        if method is None:
-            self._refuse_now(guard.unknown_method())
+        line = parser.get_method() + b" " + self._url
+        method, target = self.serving.asked.get(line) or self._read_line(line) or self._unusual_line()
         if len(self._fields) > self.settings.max_headers:
             self._refuse_now(HTTPError(431, f"The request has over {self.settings.max_headers} header fields"))
-        target = self._target()
         host = self._framing(coming, version)
         if not target.startswith("/"):
             target = self._other_form(target, host, method)
@@ -258,14 +263,16 @@ class Reading(Link):
             coming.keep_alive = parser.should_keep_alive()
         request = from_wire(method, target, self._fields, host, self.peer)
         coming.request = request
-        if coming.length != 0:
-            request._body = Body(None, coming.read, coming.length)
-        else:
+        if coming.length == 0:
             request._whole = b""
 
     def on_body(self, body: bytes) -> None:
         self._head_bytes = 0
-        cast(Incoming, self._coming).feed(body)
+        coming = cast(Incoming, self._coming)
+        if coming.request._body is None and coming.length == len(body):
+            coming.request._whole = body  # it came with its head, in one piece: nobody waits for it
+        else:
+            coming.feed(body)
 
     def on_message_complete(self) -> None:
         coming = cast(Incoming, self._coming)
@@ -280,8 +287,8 @@ class Reading(Link):
             coming.wake()
             return
         request = coming.request
-        if request is not None and coming.length != 0:
-            # All of it came with the head: the handler need not wait for any of it.
+        if request._whole is None:
+            # It is all here before its turn: the handler need not wait for any of it.
             request._whole = b"".join(coming.pieces) if coming.size else b""
             request._body = None
             coming.size = 0
@@ -301,6 +308,13 @@ class Reading(Link):
         return line % b"HTTP" in self._head_start and not any(
             line % other in self._head_start for other in (b"RTSP", b"ICE")
         )
+
+    def _unusual_line(self) -> tuple[str, str]:
+        """Method and target of what ``_read_line`` leaves to the parser."""
+        method = _METHODS.get(self._parser.get_method())
+        if method is None:
+            self._refuse_now(guard.unknown_method())
+        return method, self._target()
 
     def _target(self) -> str:
         url = self._url
