@@ -50,7 +50,7 @@ class Link(asyncio.Protocol):
         self._head_start = b""
         self._in_body = False
         self._url = b""
-        self._fields = RawFields()
+        self._fields = self._fields_before = RawFields()
         self._special: list[tuple[bytes, bytes]] = []
         self._since = serving.now  # when the present state began
         self._stalled_since = 0.0
