@@ -13,7 +13,8 @@ SEED = int(os.environ.get("TURNOUT_FUZZ_SEED") or 20_261_122)
 # Every deadline is near, so that each connection ends while somebody looks.
 QUICK = {"header_timeout_s": 0.5, "body_grace_s": 0.5, "body_bytes_per_s": 1_000_000, "keep_alive_s": 0.5}
 QUICK |= {"write_stall_s": 2, "max_in_flight": 10_000}
-GROWTH_KB, GROWTH_BLOCKS = 5_000, 2_000  # one small object kept of every tenth request would be 8,000 blocks
+GROWTH_KB = 5_000  # most of what there is, up to 3,500, is pages that SQLite keeps of a file that grows
+GROWTH_BLOCKS = 2_000  # one small object kept of every tenth request would be 8,000
 
 
 async def census(port: int) -> dict[str, int]:
