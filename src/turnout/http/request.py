@@ -359,6 +359,17 @@ class _Bare(Request):
     __init__ = object.__init__
 
 
+# Python lays the objects of a class out by what the first thirty of them are given. One that is given anything else has
+# a dictionary made for all it has, which takes as long as all the rest of it; so the first one is given everything.
+_first = _Bare()
+for _name in (
+    *("method", "target", "_raw", "_host", "peer", "special", "after_work", "route", "params", "_path", "_query"),
+    *("_content_type", "_whole", "_body", "_headers", "_search_params", "_cookies", "_state", "_id", "_signal"),
+):
+    setattr(_first, _name, None)
+del _first, _name
+
+
 def from_wire(method: str, target: str, raw: list[tuple[bytes, bytes]], host: str, peer: str | None) -> Request:
     """A request from a door that has checked the framing and the Host itself; the body is set by it later."""
     request: Request = _Bare()
