@@ -156,3 +156,17 @@ def test_help_imports_no_part_of_the_server(tmp_path):
 
     loaded = set(done.stderr.split())
     assert not loaded & {"asyncio", "argparse", "turnout.app", "turnout.server", "turnout.db", "uvloop", "sqlite3"}
+
+
+def test_declaring_arguments_loads_nothing_that_a_server_would_keep():
+    code = """
+import sys
+from turnout.cli.main import main
+try:
+    main(["start", "--nonsense"])
+except SystemExit:
+    print(*sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert "argparse" in done.stdout.split()
+    assert not {"shutil", "bz2", "lzma"} & set(done.stdout.split())

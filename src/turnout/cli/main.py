@@ -89,10 +89,15 @@ def _unknown(name: str) -> int:
 
 def _run(name: str, words: list[str]) -> int:
     import argparse
+    from functools import partial
     from importlib import import_module
 
     command = import_module(f".{name}", __package__)
-    parser = argparse.ArgumentParser(prog=f"turnout {name}", description=(command.__doc__ or "").split("\n\n")[0])
+    # Without a width, argparse asks shutil for the terminal's at every argument that is declared, and a server and
+    # its workers would keep that and its compressors (0.3 MB) for as long as they live. Only help is that wide.
+    style = argparse.HelpFormatter if {"-h", "--help"} & set(words) else partial(argparse.HelpFormatter, width=78)
+    about = (command.__doc__ or "").split("\n\n")[0]
+    parser = argparse.ArgumentParser(prog=f"turnout {name}", description=about, formatter_class=style)
     command.configure(parser)
     as_json = "--json" in words
     try:
