@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from turnout.http.request import Request
 from turnout.http.response import Response
 
-from .wire import Client, describe, get, serve
+from .wire import Client, describe, get, post, serve
 
 pytestmark = pytest.mark.usefixtures("loop_factory")
 
@@ -155,3 +156,25 @@ def test_a_request_is_answered_as_if_it_came_alone_and_in_pieces(before: Any, la
                     break
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ([], ""),
+        (["Content-Type:"], ""),
+        (["CONTENT-TYPE: \ta/b; c=\xe9"], "a/b; c=\xe9"),
+        (["Content-Type: a/b", "X-Id: 1", "content-type: a/b"], ""),
+        (["Content-Type: a/b", "content-type: c/d", "content-type: a/b"], ""),
+    ],
+)
+async def test_the_content_type_is_the_one_field_however_often_its_block_came(fields: list[str], kind: str) -> None:
+    async def kinds(request: Any) -> Any:
+        first = request.content_type
+        return Response.json([first, Request("POST", "/", headers=request.headers.items()).content_type])
+
+    async with serve({"/": kinds}) as door:
+        client = await door.connect()
+        for _ in range(4):
+            answer = await client.asks(post("/", b"x", *fields))
+            assert json.loads(answer.body) == [kind, kind]

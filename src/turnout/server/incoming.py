@@ -31,6 +31,7 @@ class Incoming:
     chunked = False  # its answer is streamed in chunks
     complete = False  # the last byte is here
     length: int | None = 0  # of the body; None: chunked
+    content_type: str | None = None  # None where there is no such field
     size = 0  # unread bytes in pieces
     received = 0
     waited_s = 0.0  # for the body, by a handler that had none of it left

@@ -34,7 +34,7 @@ _KNOWN_BLOCK = 4_096  # a longer header block is not kept for comparison
 _is_plain_target = re.compile(rb"/[\x21\x22\x24-\x5b\x5d-\x7e]*").fullmatch
 _METHODS = {name.encode(): name for name in guard.METHODS}
 _TARGETS = 1_000  # request lines kept, and Host values
-_FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
+_JUDGED = frozenset({b"host", b"content-length", b"content-type", b"transfer-encoding", b"expect", b"upgrade"})
 # A method that no parser knows (RFC 9110 section 9.1), as far as it has come.
 _begins_with_token = re.compile(rb"[\r\n]*[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: |\Z)").match
 
@@ -241,11 +241,12 @@ class Reading(Link):
             return  # a trailer field; nothing is added to a head that a guard may have read
         name = name.lower()
         self._fields.append((name, value))
-        if name in _FRAMING:
+        if name in _JUDGED:
             self._special.append((name, value))
 
     def on_headers_complete(self) -> None:
-        coming = cast(Incoming, self._coming)
+        coming = self._coming
+        assert coming is not None
         self._in_body = True
         self._head_bytes = 0
         parser = self._parser
@@ -267,17 +268,21 @@ class Reading(Link):
         coming.request = request
         if coming.length == 0:
             request._whole = b""
+        if coming.content_type is not None:
+            request._content_type = coming.content_type
 
     def on_body(self, body: bytes) -> None:
         self._head_bytes = 0
-        coming = cast(Incoming, self._coming)
+        coming = self._coming
+        assert coming is not None
         if coming.request._body is None and coming.length == len(body):
             coming.request._whole = body  # it came with its head, in one piece: nobody waits for it
         else:
             coming.feed(body)
 
     def on_message_complete(self) -> None:
-        coming = cast(Incoming, self._coming)
+        coming = self._coming
+        assert coming is not None
         coming.complete = True
         self._coming = None
         if self._ended is not None:
@@ -333,6 +338,10 @@ class Reading(Link):
         host: bytes | None = None
         length: int | None = 0
         for name, value in self._special:
+            if name == b"content-type":
+                # As Request.content_type reads it, which would have to look for it.
+                coming.content_type = value.decode("latin-1") if coming.content_type is None else ""
+                continue
             value = value.strip(b" \t")
             if name == b"host":
                 if host is not None:
