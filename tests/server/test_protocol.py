@@ -749,6 +749,20 @@ async def test_while_draining_every_answer_closes_and_what_is_pipelined_behind_i
     assert calls == ["/", "/?wait"]
 
 
+async def test_a_kept_answer_that_cannot_be_given_is_a_500_and_leaves_nothing_in_flight() -> None:
+    def broken(request: Any) -> None:
+        raise TypeError("not an answer")
+
+    async with serve({"/": hello}) as door:
+        again, once = await door.connect(), await door.connect()
+        assert [(await again.asks(get())).status for _ in range(2)] == [200, 200]
+        door.app.kept = broken
+        for client in (again, once):
+            assert (await client.asks(get())).status == 500
+            assert await client.is_closed()
+        assert not door.serving.in_flight
+
+
 async def test_a_request_that_has_arrived_and_is_not_read_yet_is_answered_when_idle_connections_close() -> None:
     async with serve({"/": echo}) as door:
         quiet, last = await door.connect(), await door.connect()

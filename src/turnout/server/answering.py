@@ -42,13 +42,14 @@ class Answering(Reading):
             serving.refused += 1
             self._answered(coming, busy)
             return
-        kept = serving.app.kept
-        if kept is not None and (answer := kept(coming.request)) is not None:
-            self._answered(coming, answer)
-            return
-        context = serving.context.copy()
+        kept, context = serving.app.kept, serving.context
+        outcome: Response | asyncio.Task[Response] | None = None
         try:
-            outcome = start(serving.app.fetch(coming.request), serving.loop, context)
+            if kept is not None:
+                outcome = kept(coming.request)
+            if outcome is None:
+                context = context.copy()
+                outcome = start(serving.app.fetch(coming.request), serving.loop, context)
         except BaseException as exc:  # at once; SystemExit too, which a parser's callback could not let through
             self._failed(coming, exc)
             return
