@@ -112,8 +112,10 @@ class Reading(Link):
         """Method and target, where they need no second look; anything unusual is the parser's and ``_target``'s."""
         verb, _, url = line.partition(b" ")
         method = _METHODS.get(verb)
-        limit = min(self.settings.max_path_bytes, self.settings.max_query_bytes)
-        if method is None or not _is_plain_target(url) or len(url) > limit:
+        size, settings = len(url), self.settings
+        if size > settings.max_path_bytes or size > settings.max_query_bytes:
+            return None
+        if method is None or not _is_plain_target(url):
             return None
         target = url.decode()
         asked = method, target
