@@ -29,6 +29,8 @@ _SIZED = len(_SIZES)
 class Answering(Reading):
     """The answering half of a connection."""
 
+    __slots__ = ()
+
     def _begin(self, coming: Incoming) -> None:
         serving = self.serving
         self._current = coming

@@ -27,6 +27,14 @@ _LINGER = 65_536  # bytes read and dropped after a refusal, so that the client s
 class Link(asyncio.Protocol):
     """The transport of one client, and everything that its three uses share."""
 
+    # More than thirty attributes would each be looked up in a dictionary.
+    __slots__ = (
+        "__weakref__", "_closing", "_coming", "_current", "_drained", "_ended", "_fed", "_feeding", "_fields",
+        "_fields_before", "_head_bytes", "_head_start", "_held", "_in_body", "_known", "_lingering", "_parser",
+        "_reading", "_served", "_since", "_spare", "_special", "_stalled_since", "_stalled_size", "_task", "_url",
+        "_waiting", "_writable", "gone", "peer", "serving", "settings", "transport",
+    )  # fmt: skip
+
     def __init__(self, serving: Serving) -> None:
         self.serving = serving
         self.settings = serving.settings

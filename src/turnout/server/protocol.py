@@ -25,6 +25,8 @@ _PROGRESS = 49_152  # bytes a reader must take within write_stall_s: what makes 
 class Connection(Answering):
     """One client, from accept to close."""
 
+    __slots__ = ()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self.serving.connections.add(self)

@@ -56,6 +56,8 @@ class Refused(Exception):
 class Reading(Link):
     """The reading half of a connection."""
 
+    __slots__ = ()
+
     def data_received(self, data: bytes) -> None:
         known = self._known
         if known is not None and self._current is None and self._begin_known(known, data):
