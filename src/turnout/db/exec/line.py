@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from functools import partial
 from typing import Any
 
 # How many owners a connection may have before the pool sees it again, which also counts its queries.
@@ -38,7 +35,7 @@ class Line:
         size: How many connections it may have.
     """
 
-    __slots__ = ("_ending", "_loop", "_out", "_timer", "_waiting", "pool", "size")
+    __slots__ = ("_loop", "_out", "_timer", "_waiting", "pool", "size")
 
     def __init__(self, pool: Any, size: int) -> None:
         self.pool, self.size = pool, size
@@ -46,7 +43,6 @@ class Line:
         self._out = 0  # leases, waiting for a connection to be made included
         self._waiting: deque[tuple[float, asyncio.Future[Lease]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._ending: set[asyncio.Task[None]] = set()  # a loop alone lets its tasks be collected
 
     async def lease(self, limit_s: float) -> Lease:
         """A connection, or TimeoutError after *limit_s* seconds.
@@ -127,30 +123,6 @@ class Line:
         finally:
             self._pass_on(lease)
 
-    def give_back_after(self, lease: Lease, ending: Callable[[Any], Awaitable[None]]) -> None:
-        """End a lease once *ending*, for which its owner does not wait, is done with the connection.
-
-        Nobody has the connection meanwhile. Unless *ending* returns, nobody ever has it again:
-        whatever else comes of it, and if it never begins, the connection is closed.
-        """
-        connection, lease.connection = lease.connection, None
-        task = self._loop.create_task(self._end(lease, connection, ending))
-        self._ending.add(task)
-        task.add_done_callback(partial(self._ended, lease, connection))
-
-    async def _end(self, lease: Lease, connection: Any, ending: Callable[[Any], Awaitable[None]]) -> None:
-        await ending(connection)
-        lease.connection = connection
-        with suppress(Exception, asyncio.CancelledError):  # the lease is over however that goes
-            await self.give_back(lease)
-
-    def _ended(self, lease: Lease, connection: Any, task: asyncio.Task[None]) -> None:
-        self._ending.discard(task)
-        # Not in _end: a task that is cancelled before its first step does not run at all.
-        if task.cancelled() or task.exception() is not None:
-            end(connection)
-            self._pass_on(lease)
-
     async def put_back(self, lease: Lease, limit_s: float) -> None:
         """End a lease on whose connection a query may have been broken off.
 
@@ -164,14 +136,6 @@ class Line:
             pass
         finally:
             self._pass_on(lease)
-
-
-def end(connection: Any) -> None:
-    """Close *connection* at once, unless the pool has done so: then it is nobody's any more."""
-    import asyncpg
-
-    with suppress(asyncpg.InterfaceError):
-        connection.terminate()
 
 
 def _has_room(pool: Any) -> bool:

@@ -16,7 +16,7 @@ import socket
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, TypeVar
@@ -33,7 +33,7 @@ from ..scope import Scope
 from ..sql.pgvalues import use_json_types
 from ..sql.postgres import COMMIT, COUNT, ISOLATION, MAX_ROWS, ROLLBACK, Compiled, Raw, begin, compile_plan
 from ..sql.roles import SCOPED_S, enter
-from .line import Lease, Line, end
+from .line import Lease, Line
 from .notices import listen
 
 POOL_MIN, POOL_MAX = 1, 10
@@ -122,7 +122,6 @@ class PostgresEngine:
         self._keeps_statements = not address.pooled
         self._entered: set[int] = set()  # the server's processes that have been told how a scope is entered
         self._stale, self._reload_at = False, 0.0
-        self._commits_count = False  # a read holds only once its transaction is committed
         self._loads = self._loaded = 0  # how often the schema was begun to be read; the newest that is known
         self._news = 0  # how often it was said to have changed
         self._listening: asyncio.Task[None] | None = None
@@ -266,7 +265,6 @@ class PostgresEngine:
         self._loads += 1
         number, news = self._loads, self._news
         found = await load_postgres(connection, number)
-        self._commits_count = await connection.fetchval("show default_transaction_isolation") == "serializable"
         if (self._listening is None or self._listening.done()) and not self.address.pooled:
             self._listening = asyncio.get_running_loop().create_task(listen(self.connect, self._changed))
         if number < self._loaded:
@@ -345,11 +343,9 @@ class PostgresEngine:
         # No coroutine of its own: every step of a query would pass through it.
         if owner is not None:
             return self._within(self._held[owner], shape, values)
-        if scope is not None and shape[0][0] == "select":
-            return self._scoped_read(shape, values, scope)
         if scope is not None:
             return self._with_connection(
-                lambda connection: self._scoped_write(connection, shape, values, scope), self.waits(shape)
+                lambda connection: self._scoped(connection, shape, values, scope), self.waits(shape)
             )
         entry = self._cache.get(shape)
         if entry.__class__ is Compiled and entry.reads:
@@ -405,32 +401,8 @@ class PostgresEngine:
         await lease.line.give_back(lease)
         return answer
 
-    async def _scoped_read(self, shape: Shape, values: tuple[Any, ...], scope: Scope) -> Any:
-        """Read under row-level security, and do not wait for the transaction's end.
-
-        As it is read-only, its COMMIT has nothing to lose, but it is what takes the role and the claims
-        off the connection: who comes next waits for it, and if it fails the connection is closed.
-        """
-        lease = await self._acquire()
-        try:
-            answer = await self._scoped(lease.connection, _READING, shape, values, scope)
-            entered = lease.connection.is_in_transaction()
-        except BaseException as exc:
-            await self._leave(lease, exc, False)
-            raise
-        if entered:
-            lease.line.give_back_after(lease, _leave_scope)
-        else:
-            await lease.line.give_back(lease)
-        return answer
-
-    async def _scoped_write(self, connection: Any, shape: Shape, values: tuple[Any, ...], scope: Scope) -> Any:
-        answer = await self._scoped(connection, _WRITING, shape, values, scope)
-        await _commit(connection)
-        return answer
-
-    async def _scoped(self, connection: Any, opening: str, shape: Shape, values: tuple[Any, ...], scope: Scope) -> Any:
-        """Run under row-level security, in a transaction that is still *scope*'s and must be ended.
+    async def _scoped(self, connection: Any, shape: Shape, values: tuple[Any, ...], scope: Scope) -> Any:
+        """Run under row-level security: the role and the claims hold for this one transaction.
 
         The role is switched before the statement and not within it, as permissions are looked at
         when a statement begins.
@@ -438,18 +410,21 @@ class PostgresEngine:
         refuse_beside(shape, scope)
         if self._schema is None or self._stale:  # as ourselves: the role may see less of it
             await self._load(connection)
+        reads = shape[0][0] == "select"
         try:
             async with asyncio.timeout(SCOPED_S + GRACE_S):  # what the server may take, and the way there and back
-                await self._enter(connection, opening, scope)
+                await self._enter(connection, _READING if reads else _WRITING, scope)
                 answer = await self._run(shape, values, connection, True)
-                if self._commits_count and opening is _READING:
-                    await _leave_scope(connection)
-                return answer
+                if reads:  # what may be broken off, and never leaves a doubt
+                    await connection.execute(COMMIT)
+                    return answer
         except BaseException as exc:
             await _to_the_end(_undo(connection))
             if isinstance(exc, TimeoutError):
                 raise from_postgres(exc) from exc
             raise
+        await _commit(connection)
+        return answer
 
     async def _enter(self, connection: Any, opening: str, scope: Scope) -> None:
         """Open a transaction that is *scope*'s."""
@@ -487,7 +462,7 @@ class PostgresEngine:
                 return
             found = from_postgres(exc)
             if found.code == "08006":  # the driver itself may not have noticed yet
-                end(lease.connection)
+                _end(lease.connection)
             unknown = _lost(found) or isinstance(exc, TimeoutError)  # the server's own time-out is another class
             raise (_in_doubt("a write") if writes and unknown else found) from exc
         finally:
@@ -622,6 +597,14 @@ async def _no_reset(connection: Any) -> None:
     """In place of the pool's reset: there is nothing to reset."""
 
 
+def _end(connection: Any) -> None:
+    """Close *connection* at once, unless the pool has done so: then it is nobody's any more."""
+    import asyncpg
+
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()
+
+
 @asynccontextmanager
 async def _limit() -> AsyncIterator[None]:
     """No longer than a scoped statement may take on the server, and the way there and back."""
@@ -684,14 +667,7 @@ async def _undo(connection: Any) -> None:
         if not connection.is_closed() and connection.is_in_transaction():
             await connection.execute(ROLLBACK, timeout=END_S)
     except Exception:  # the server undoes what its lost client began
-        end(connection)
-
-
-async def _leave_scope(connection: Any) -> None:
-    """End a read's transaction, and with it whose the connection is; raise if that is not certain."""
-    said = await connection.execute(COMMIT, timeout=GRACE_S)
-    if said != "COMMIT" or connection.is_in_transaction():
-        raise error("25P02", "the transaction was rolled back, because a statement in it had failed", status=500)
+        _end(connection)
 
 
 async def _commit(connection: Any) -> None:
