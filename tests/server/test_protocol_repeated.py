@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from turnout.http.request import Request
 from turnout.http.response import Response
+from turnout.server import reading
 
-from .wire import Client, describe, get, post, serve
+from .wire import Client, describe, get, hello, post, serve
 
 pytestmark = pytest.mark.usefixtures("loop_factory")
 
@@ -178,3 +179,15 @@ async def test_the_content_type_is_the_one_field_however_often_its_block_came(fi
         for _ in range(4):
             answer = await client.asks(post("/", b"x", *fields))
             assert json.loads(answer.body) == [kind, kind]
+
+
+async def test_what_is_remembered_of_requests_is_bounded_and_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_TARGETS", 3)
+    async with serve({"/": hello}) as door:
+        client = await door.connect()
+        for number in range(20):
+            await client.asks(get(f"/{number}"))
+            await client.asks(f"GET / HTTP/1.1\r\nHost: localhost:{number}\r\n\r\n".encode())
+            assert b"GET /" in door.serving.asked
+            assert f"localhost:{number}".encode() in door.serving.hosts
+            assert len(door.serving.asked) <= 3 and len(door.serving.hosts) <= 3

@@ -90,3 +90,4 @@ class Whole(Incoming):
         super().__init__(connection)
         # Of the object, where they are found sooner: it serves many requests.
         self.keep_alive = self.complete = True
+        self.bad = self.response = None

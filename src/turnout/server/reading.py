@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import NamedTuple, NoReturn, cast
+from typing import Any, NamedTuple, NoReturn, cast
 
 import httptools
 
@@ -122,8 +122,8 @@ class Reading(Link):
         target = url.decode()
         asked = method, target
         # In the text: for bytes in bytes Python first makes a TypeError and drops it, which takes ten times as long.
-        if "?" not in target and len(self.serving.asked) < _TARGETS:
-            self.serving.asked[line] = asked
+        if "?" not in target:
+            _remember(self.serving.asked, line, asked)
         return asked
 
     def _learn(self, data: bytes, coming: Incoming) -> None:
@@ -375,8 +375,7 @@ class Reading(Link):
             known = host.decode("latin-1")
             if not guard.is_host(known):
                 self._refuse_now(guard.malformed_host())
-            if len(self.serving.hosts) < _TARGETS:
-                self.serving.hosts[host] = known
+            _remember(self.serving.hosts, host, known)
         return known
 
     def _other_form(self, target: str, host: str, method: str) -> str:
@@ -452,3 +451,10 @@ class Reading(Link):
     def write_continue(self) -> None:
         """The interim 100, sent when the handler first asks for the body (RFC 9110 section 10.1.1)."""
         raise NotImplementedError
+
+
+def _remember(known: dict[bytes, Any], key: bytes, value: Any) -> None:
+    """Keep *value*; all is forgotten where there is no room, so that junk is not kept for good and the rest never."""
+    if len(known) >= _TARGETS:
+        known.clear()
+    known[key] = value
