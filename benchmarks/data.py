@@ -1,12 +1,12 @@
 """What reading through ``db`` costs, beside the drivers alone, and how long one query holds up the event loop.
 
 Run:     python -m benchmarks.data          (about 60 s, one core; or: sqlite, postgres, policies, loop)
-Prints:  what is read, by whom, microseconds: median and half the spread of 7
-         rounds, the ratio to the driver (and of the least of each, which a busy
-         machine changes less), and the target (the design's, not a limit of the
-         program). The driver's rows are made into dicts too; the
+Prints:  what is read, by whom, microseconds: the median of a round's reads, of 7
+         rounds the median and half the spread, the ratio to the driver (and of the
+         least of each, which a busy machine changes less), and the target (the
+         design's, not a limit of the program). The driver's rows are made into dicts too; the
          pool beside PostgreSQL does not reset its connections, as ours does
-         not. The rounds of contenders alternate, so compare ratios of one run
+         not; "reset" is one that does, as asyncpg's pools do unless told. The rounds of contenders alternate, so compare ratios of one run
          only. The file is in the page cache and the server on this machine:
          nothing here is about disks or networks. Of the loop: how long each
          step of a query kept it: by the clock; what of that may be ours; and
@@ -69,6 +69,16 @@ def built(db: Any) -> tuple[Callable[[], Awaitable[Any]], Callable[[], Awaitable
     return one, ten
 
 
+def pooled(pool: Any) -> Callable[[], Awaitable[Any]]:
+    """The same row by the driver alone, with a connection of *pool*."""
+
+    async def one() -> dict[str, Any]:
+        async with pool.acquire() as connection:
+            return dict(await connection.fetchrow(ONE + "$1", 7))
+
+    return one
+
+
 async def sqlite(loops: int = 10_000) -> None:
     """SQLite: a file, and the driver on the same thread."""
     with tempfile.TemporaryDirectory() as folder:
@@ -100,14 +110,6 @@ async def postgres(loops: int = 2_000) -> None:
         pool = await asyncpg.create_pool(url, min_size=1, max_size=10, reset=_leave)
         resetting = await asyncpg.create_pool(url, min_size=1, max_size=10)
 
-        async def raw_one() -> dict[str, Any]:
-            async with pool.acquire() as connection:
-                return dict(await connection.fetchrow(ONE + "$1", 7))
-
-        async def default_one() -> dict[str, Any]:
-            async with resetting.acquire() as connection:
-                return dict(await connection.fetchrow(ONE + "$1", 7))
-
         async def raw_ten() -> list[dict[str, Any]]:
             async with pool.acquire() as connection:
                 return [dict(row) for row in await connection.fetch(TEN + "$1 offset $2", 10, 20)]
@@ -117,7 +119,7 @@ async def postgres(loops: int = 2_000) -> None:
         async def by_sql() -> Any:
             return await db.sql(ONE + ":id", id=7).single()  # type: ignore[arg-type]
 
-        contenders = [("asyncpg", raw_one), ("db", one), ("db.sql", by_sql), ("reset", default_one)]
+        contenders = [("asyncpg", pooled(pool)), ("db", one), ("db.sql", by_sql), ("reset", pooled(resetting))]
         await compare("one row", contenders, loops, {"db": 1.25})
         await compare("ten rows", [("asyncpg", raw_ten), ("db", ten)], loops)
         await pool.close()
@@ -143,6 +145,7 @@ async def policies(loops: int = 1_000) -> None:
         one, _ = built(db)
         scoped, _ = built(db.scoped(user))
         pool = await asyncpg.create_pool(url, min_size=1, max_size=10, reset=_leave)
+        resetting = await asyncpg.create_pool(url, min_size=1, max_size=10)
 
         async def by_hand() -> dict[str, Any]:
             async with pool.acquire() as connection:
@@ -152,9 +155,10 @@ async def policies(loops: int = 1_000) -> None:
                 await connection.execute("commit")
                 return dict(row)
 
-        contenders = [("db", one), ("scoped", scoped), ("asyncpg", by_hand)]
+        contenders = [("db", one), ("scoped", scoped), ("asyncpg", by_hand), ("reset", pooled(resetting))]
         await compare("one row", contenders, loops, {"scoped": 3.0})
         await pool.close()
+        await resetting.close()
         await db.close()
 
 
@@ -299,11 +303,13 @@ async def compare(
 
 
 async def timed(call: Callable[[], Awaitable[Any]], loops: int) -> float:
-    """Microseconds of one *call*."""
-    start = time.perf_counter()
+    """Microseconds of one *call*: the median, since the few that other programs hold up are not what one takes."""
+    took, clock = [], time.perf_counter
     for _ in range(loops):
+        start = clock()
         await call()
-    return (time.perf_counter() - start) / loops * 1e6
+        took.append(clock() - start)
+    return statistics.median(took) * 1e6
 
 
 async def main(which: list[str]) -> None:
