@@ -1,20 +1,17 @@
 """What reading through ``db`` costs, beside the drivers alone, and how long one query holds up the event loop.
 
 Run:     python -m benchmarks.data          (about 60 s, one core; or: sqlite, postgres, policies, loop)
-Prints:  what is read, by whom, microseconds: the median of a round's reads, of 7
-         rounds the median and half the spread, the ratio to the driver (and of the
-         least of each, which a busy machine changes less), and the target (the
-         design's, not a limit of the program). The driver's rows are made into dicts too; the
-         pool beside PostgreSQL does not reset its connections, as ours does
-         not; "reset" is one that does, as asyncpg's pools do unless told. The rounds of contenders alternate, so compare ratios of one run
-         only. The file is in the page cache and the server on this machine:
-         nothing here is about disks or networks. Of the loop: how long each
-         step of a query kept it: by the clock; what of that may be ours; and
-         CPU time of the loop's thread. Ours is not the time in which that
-         thread was ready and had no core (Linux counts it), nor in which none
-         of our threads ran, so that none can have kept the interpreter's lock
-         from it: then other programs had the machine. Beside them is how late
-         another process wakes that does nothing but sleep for milliseconds.
+Prints:  what is read, by whom, microseconds: the median of a round's reads, of 7 rounds the median and half
+         the spread, the ratio to the driver (and of the least of each, which a busy machine changes less),
+         and the target (the design's, not a limit of the program). The driver's rows are made into dicts too;
+         the pool beside PostgreSQL does not reset its connections, as ours does not; "reset" is one that
+         does, as asyncpg's pools do unless told. The rounds of contenders alternate, so compare ratios of one
+         run only. The file is in the page cache and the server on this machine: nothing here is about disks
+         or networks. Of the loop: how long each step of a query kept it: by the clock; what of that may be
+         ours; and CPU time of the loop's thread. Ours is not the time in which that thread was ready and had
+         no core (Linux counts it), nor in which none of our threads ran, so that none can have kept the
+         interpreter's lock from it: then other programs had the machine. Beside them is how late another
+         process wakes that does nothing but sleep for milliseconds.
 """
 
 from __future__ import annotations
