@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from pathlib import Path
 from typing import Any
@@ -232,6 +233,15 @@ async def test_a_failed_startup_is_told_to_the_host() -> None:
     host = Host({"type": "lifespan.startup"}, type="lifespan")
     await host.call(app)
     assert host.sent == [{"type": "lifespan.startup.failed", "message": "no database"}]
+
+
+async def test_what_is_loaded_at_the_start_is_out_of_the_collectors_way() -> None:
+    gc.unfreeze()
+    await Host({"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}, type="lifespan").call(app_of(None))
+    try:
+        assert gc.get_freeze_count() > 10_000
+    finally:
+        gc.unfreeze()
 
 
 async def test_lifespan_starts_and_drains_the_app() -> None:

@@ -8,14 +8,16 @@ are refused. Source: https://asgi.readthedocs.io/en/latest/specs/www.html
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
 from ..http import guard
 from ..http.body import Body
-from ..http.fetch import Fetch, client_left, go_on, within
+from ..http.fetch import Fetch, client_left, go_on, go_on_within
 from ..http.headers import Headers
 from ..http.request import Request, from_host
 from ..http.response import Response, to_bytes
@@ -42,43 +44,40 @@ class ASGI:
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
-        elif scope["type"] == "websocket":
+            return
+        if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000, "reason": "no WebSockets here"})
-        else:
-            inbox = _Inbox(receive)
-            request = _request(scope, inbox)
-            try:
-                await self._watched(request, inbox, send)
-            except asyncio.CancelledError:
-                if not inbox.cancelled:
-                    raise
-                task = asyncio.current_task()
-                if task is not None:
-                    task.uncancel()
-
-    async def _watched(self, request: Request, inbox: _Inbox, send: Send) -> None:
-        """Answer, and only if that has to wait, watch for the client leaving meanwhile."""
-        coro = self._answer(request, inbox, send)
+            return
+        inbox = _Inbox(receive)
+        request = _request(scope, inbox)
+        coro = self.app.fetch(request)
         try:
             waiting = coro.send(None)
-        except StopIteration:
-            return
-        task = asyncio.current_task()
-
-        def leave() -> None:
-            request.signal.abort()
-            if request.cancel_on_disconnect and task is not None:
-                inbox.cancelled = True
-                task.cancel()
-
-        inbox.watch(leave)
+        except StopIteration as done:
+            response: Response = done.value
+            if response.chunks is None and request.after_work is None:
+                # As most: nothing has waited, so there is nobody to watch for and nothing to do afterwards.
+                await _send(request, response, send, inbox)
+                return
+            rest = self._give(request, response, send, inbox)
+        else:
+            rest = self._go_on(coro, waiting, request, send, inbox)
         try:
-            await go_on(coro, waiting)
-        finally:
-            inbox.close()
+            await _watched(rest, request, inbox)
+        except asyncio.CancelledError:
+            if not inbox.cancelled:
+                raise
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()
 
-    async def _answer(self, request: Request, inbox: _Inbox, send: Send) -> None:
-        response = await within(self.app, request, self.max_duration_s)
+    async def _go_on(
+        self, coro: Coroutine[Any, Any, Response], waiting: Any, request: Request, send: Send, inbox: _Inbox
+    ) -> None:
+        response = await go_on_within(coro, waiting, request, self.max_duration_s)
+        await self._give(request, response, send, inbox)
+
+    async def _give(self, request: Request, response: Response, send: Send, inbox: _Inbox) -> None:
         try:
             await _send(request, response, send, inbox)
         finally:
@@ -91,11 +90,35 @@ class ASGI:
         except Exception as exc:
             await send({"type": "lifespan.startup.failed", "message": str(exc)})
             return
+        # What is loaded stays; the collector would go through it again and again, and hold up answers for 10 ms.
+        gc.collect()
+        gc.freeze()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self.app.drain()
         await self.app.shutdown()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _watched(coro: Coroutine[Any, Any, None], request: Request, inbox: _Inbox) -> None:
+    """Await *coro*, and only if that has to wait, watch for the client leaving meanwhile."""
+    try:
+        waiting = coro.send(None)
+    except StopIteration:
+        return
+    task = asyncio.current_task()
+
+    def leave() -> None:
+        request.signal.abort()
+        if request.cancel_on_disconnect and task is not None:
+            inbox.cancelled = True
+            task.cancel()
+
+    inbox.watch(leave)
+    try:
+        await go_on(coro, waiting)
+    finally:
+        inbox.close()
 
 
 def _request(scope: Any, inbox: _Inbox) -> Request:
@@ -186,17 +209,25 @@ class _Pings:
 class _Inbox:
     """The one reader of ``receive``: body pieces for the handler, and whether the client has left."""
 
+    # Made per request, and most have no body and never wait.
+    _size = 0
+    _ended = False
+    _taking = False
+    _watcher: asyncio.Task[None] | None = None
+    _leave: Callable[[], None] | None = None
+    gone = False
+    cancelled = False  # by us, because the client left
+
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._pieces: deque[bytes] = deque()
-        self._size = 0
-        self._ended = False
-        self._taking = False
-        self._news = asyncio.Event()
-        self._watcher: asyncio.Task[None] | None = None
-        self._leave: Callable[[], None] | None = None
-        self.gone = False
-        self.cancelled = False  # by us, because the client left
+
+    @cached_property
+    def _pieces(self) -> deque[bytes]:
+        return deque()
+
+    @cached_property
+    def _news(self) -> asyncio.Event:
+        return asyncio.Event()
 
     async def read(self) -> bytes:
         """The next piece of the body, ``b""`` at its end."""

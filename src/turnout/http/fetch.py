@@ -70,8 +70,17 @@ async def within(app: Fetch, request: Request, max_duration_s: float) -> Respons
     except StopIteration as done:
         answer: Response = done.value
         return answer
-    # Only what waits needs a clock: setting one costs more than most handlers. The route is
-    # known by now, and with it how long it may take.
+    return await go_on_within(coro, waiting, request, max_duration_s)
+
+
+async def go_on_within(
+    coro: Coroutine[Any, Any, Response], waiting: Any, request: Request, max_duration_s: float
+) -> Response:
+    """The rest of ``within`` for an answer that waits for *waiting*.
+
+    Only what waits needs a clock: setting one costs more than most handlers. The route is known by now, and with it
+    how long it may take.
+    """
     import asyncio
 
     try:
