@@ -11,7 +11,6 @@ import asyncio
 import gc
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
-from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
@@ -142,6 +141,9 @@ def _request(scope: Any, inbox: _Inbox) -> Request:
     )
     if len(named) == len(fields):  # what comes twice, be it the Host, is left to be judged
         guard.take_host(request, named)
+        kind = named.get(b"content-type")
+        if kind is not None:
+            request._content_type = kind.strip(b" \t").decode("latin-1")
     return request
 
 
@@ -215,19 +217,13 @@ class _Inbox:
     _taking = False
     _watcher: asyncio.Task[None] | None = None
     _leave: Callable[[], None] | None = None
+    _news: asyncio.Event | None = None  # where somebody waits for what the watcher takes
     gone = False
     cancelled = False  # by us, because the client left
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-
-    @cached_property
-    def _pieces(self) -> deque[bytes]:
-        return deque()
-
-    @cached_property
-    def _news(self) -> asyncio.Event:
-        return asyncio.Event()
+        self._pieces: deque[bytes] = deque()
 
     async def read(self) -> bytes:
         """The next piece of the body, ``b""`` at its end."""
@@ -237,6 +233,8 @@ class _Inbox:
             if self.gone:
                 raise client_left()
             if self._watcher is not None:
+                if self._news is None:
+                    self._news = asyncio.Event()
                 self._news.clear()
                 await self._news.wait()
             else:
@@ -262,7 +260,7 @@ class _Inbox:
             self.gone = True
             if self._leave is not None:
                 self._leave()
-        self._news.set()
+        self._tell()
 
     def watch(self, leave: Callable[[], None]) -> None:
         """From now on call *leave* once when the client goes."""
@@ -279,6 +277,10 @@ class _Inbox:
                 await self._take()
         finally:
             self._watcher = None
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._news is not None:
             self._news.set()
 
     def close(self) -> None:
