@@ -232,6 +232,7 @@ EXCEPTIONS: list[Changed] = [
         frozenset({"preview"}),
         lambda case: (
             case.method != "HEAD"
+            and case.status != 304
             and (
                 case.target.startswith(STREAMS)
                 or (case.target.endswith(".css") and ("accept-encoding", "gzip") in case.headers)
