@@ -129,6 +129,7 @@ class _Worker(Struct, eq=False):
     told: bool = False  # to stop, so its end is no death
     leaving: bool = False  # has asked to be replaced, and serves until that is done
     dumped: bool = False
+    reaped: bool = False
     kill_at_s: float = math.inf
 
 
@@ -246,13 +247,13 @@ class _Supervisor:
             worker.told = True
             limit_s = self.settings.drain_delay_s + self.settings.drain_s + KILL_MARGIN_S
             worker.kill_at_s = min(worker.kill_at_s, time.monotonic() + limit_s)
-        os.kill(worker.pid, signum)  # not reaped yet, so the process id is still its own
+        _kill(worker, signum)
 
     def _kill_all(self) -> None:
         self.stopping, self.status = True, 128 + signal.SIGINT
         for worker in self.workers:
             worker.told = True
-            os.kill(worker.pid, signal.SIGKILL)
+            _kill(worker, signal.SIGKILL)
 
     # -- births
 
@@ -402,6 +403,7 @@ class _Supervisor:
         for worker in list(self.workers):
             pid, waited = os.waitpid(worker.pid, os.WNOHANG)
             if pid:
+                worker.reaped = True
                 self._signals()  # a Ctrl-C that ended it came first
                 self._bury(worker)
                 self._mourn(worker, os.waitstatus_to_exitcode(waited), now)
@@ -511,6 +513,11 @@ def _remove_stale(path: Path) -> None:
         except TimeoutError:
             pass  # its queue is full, so somebody is listening
     raise ConfigError(f"another server answers on {path}", cure="stop it, or choose another path for the socket")
+
+
+def _kill(worker: _Worker, signum: signal.Signals) -> None:
+    if not worker.reaped:  # from then on its process id may be somebody else's
+        os.kill(worker.pid, signum)
 
 
 def _has_terminal() -> bool:
