@@ -54,6 +54,11 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "shop"
 
 
+HAS_TASKS = pytest.mark.skipif(
+    sys.version_info >= (3, 12) and sqlite3.sqlite_version_info < (3, 42), reason="DBOS needs SQLite 3.42 here"
+)
+
+
 @pytest.mark.parametrize(("sentence", "recipe"), [(WELCOME, "signup-email"), (STRIPE, "stripe-webhook")])
 def test_the_two_sentences_work_in_a_fresh_project_without_key_and_network(shop, sentence, recipe):
     done = turnout("create", "--yes", sentence, cwd=shop)
@@ -64,9 +69,7 @@ def test_the_two_sentences_work_in_a_fresh_project_without_key_and_network(shop,
     assert "applied 5 files; turnout create --undo" in done.stdout
 
 
-@pytest.mark.skipif(
-    sys.version_info >= (3, 12) and sqlite3.sqlite_version_info < (3, 42), reason="DBOS needs SQLite 3.42 here"
-)
+@HAS_TASKS
 def test_what_they_wrote_passes_its_tests_and_answers(shop):
     (shop / ".env.local").write_text("STRIPE_WEBHOOK_SECRET=whsec_test\n")
     tests = subprocess.run(
@@ -85,6 +88,7 @@ def test_what_they_wrote_passes_its_tests_and_answers(shop):
     assert forged.stdout.startswith("400")
 
 
+@HAS_TASKS  # or the test before has not run the migrations
 def test_undo_takes_back_all_but_what_the_database_has_run(shop):
     before = {path for path in shop.rglob("*") if path.is_file() and ".turnout" not in path.parts}
     names = [str(run["id"]) for run in lines(turnout("create", "--runs", "--json", cwd=shop))]

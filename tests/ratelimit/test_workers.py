@@ -12,12 +12,15 @@ from faults.load import Broken, Client, request
 from faults.started import starting
 from projects import make_project
 
+# A handler that waits, so that no worker has used up the limit before the others have their clients.
 ROUTE = """
+import asyncio
 import os
 
 rate_limit = "150/day"
 
 async def GET(request):
+    await asyncio.sleep(0.01)
     return {"worker": os.getpid()}
 """
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, which only Linux has")
